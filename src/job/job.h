@@ -1,0 +1,160 @@
+/*
+ * job.h - a job: everything that decides a run, as one plain struct.
+ *
+ * job/ is pure: from the same text, overrides and rank count every rank makes the same
+ * bytes.  Reading the file and sharing its text is the caller's work.  Nothing here is
+ * allocated but the text results; a struct pbt_job may be copied.
+ * docs/job-file.md documents each key for users; job/keys.c is the table behind it.
+ */
+#ifndef PBT_JOB_JOB_H
+#define PBT_JOB_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/text.h"  // struct pbt_text
+#include "job/hparam.h" // struct pbt_hparam
+
+enum {
+  PBT_JOB_PATH = 512,
+  PBT_JOB_NAME = 64,
+  PBT_MAX_HIDDEN = 8,
+  PBT_MAX_FACTOR = 8,
+  PBT_JOB_LIMIT = 1 << 20 // bytes of a job file
+};
+
+enum pbt_task_kind { PBT_TASK_CLASSIFY };
+enum pbt_network_kind { PBT_NETWORK_MLP, PBT_NETWORK_LENET5 };
+enum pbt_data_kind { PBT_DATA_DIGITS, PBT_DATA_IDX };
+enum pbt_optimizer_kind { PBT_OPTIMIZER_SGD };
+enum pbt_metric { PBT_METRIC_ACCURACY, PBT_METRIC_LOSS, PBT_METRIC_MACRO_F1 };
+enum pbt_sense { PBT_MAXIMIZE, PBT_MINIMIZE };
+enum pbt_backend_kind { PBT_BACKEND_AUTO, PBT_BACKEND_CPU, PBT_BACKEND_CUDA };
+enum pbt_exploit_kind { PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE };
+enum pbt_explore_kind { PBT_EXPLORE_PERTURB, PBT_EXPLORE_RESAMPLE, PBT_EXPLORE_NONE };
+enum pbt_pairing { PBT_PAIR_RANDOM, PBT_PAIR_RANK, PBT_PAIR_MOD };
+enum pbt_copy { PBT_COPY_BOTH, PBT_COPY_WEIGHTS, PBT_COPY_HPARAMS, PBT_COPY_NONE };
+enum pbt_activation { PBT_RELU, PBT_TANH };
+
+struct pbt_job {
+  char name[PBT_JOB_NAME];
+  uint64_t seed;
+  char output[PBT_JOB_PATH]; // run folder
+  enum pbt_backend_kind backend;
+  int32_t threads; // of a member; 1
+
+  struct {
+    int64_t size; // members; 0 in the file: as many as ranks, resolved by pbt_job_parse
+  } population;
+
+  struct {
+    enum pbt_task_kind kind;
+    enum pbt_metric metric;
+    enum pbt_sense sense; // follows the metric unless given
+  } task;
+
+  struct {
+    enum pbt_network_kind kind;
+    int32_t n_hidden; // mlp
+    int32_t hidden[PBT_MAX_HIDDEN];
+  } network;
+
+  struct {
+    enum pbt_data_kind kind;
+    char folder[PBT_JOB_PATH]; // idx: where the four files are; absolute, or relative to
+                               // the folder the program is started in
+    char train_images[PBT_JOB_NAME], train_labels[PBT_JOB_NAME]; // idx: names in folder,
+    char test_images[PBT_JOB_NAME], test_labels[PBT_JOB_NAME];   // with or without ".gz"
+    int64_t train_size, test_size; // digits: how many to draw; idx: 0 = all, else at most
+    double validation;             // share of the training images, 0 < v < 1
+    uint64_t seed;                 // of digits and split; defaults to the job's seed
+  } data;
+
+  struct {
+    enum pbt_optimizer_kind kind;
+    int64_t batch_size;
+    double lr, momentum, weight_decay, label_smoothing; // where the search does not vary them
+  } optimizer;
+
+  struct {
+    int32_t n;
+    struct pbt_hparam hparam[PBT_MAX_HPARAM]; // [search.NAME], in the order of the file
+  } search;
+
+  struct {
+    enum pbt_exploit_kind kind;
+    double fraction; // truncation: share replaced and share copied from, 0 < f <= 0.5
+    enum pbt_pairing pairing;
+    enum pbt_copy copy;
+  } exploit;
+
+  struct {
+    enum pbt_explore_kind kind;
+    int32_t n_factor;
+    double factor[PBT_MAX_FACTOR]; // > 0, not 1
+    double probability;            // of each hyperparameter to move
+    double resample;               // of each to be redrawn instead
+    enum pbt_bounce bounds;
+  } explore;
+
+  struct {
+    int64_t steps;   // of one interval; 0 if epochs were given
+    double epochs;   // of one interval; 0 if steps were given
+    int64_t burn_in; // generations before the first exploit
+  } ready;
+
+  struct {
+    int64_t generations; // exactly one of the three is not 0
+    int64_t steps;       // of each member, rounded up to whole intervals
+    double epochs;       // of each member, likewise
+  } budget;
+
+  struct {
+    int64_t every; // generations between checkpoints
+    int64_t keep;  // sets kept
+  } checkpoint;
+
+  char warm_start[PBT_JOB_PATH]; // a best.h5 to take the first weights from, or ""
+};
+
+/* Where a job's text came from and what the command line says on top. */
+struct pbt_job_source {
+  const char *path;      // for messages and the default name; NULL: the built-in job
+  const char *text;      // the file's bytes, NUL-terminated; ignored for the built-in job
+  size_t bytes;
+  const char *const *set; // "key.sub=value" from --set, --seed, --output, in order
+  int n_set;
+  int ranks; // for population.size = 0
+};
+
+/* Fills *job.  PBT_ERR_DATA with "FILE:LINE:COLUMN: what, what is allowed[; did you mean
+ * `x`?]" for the first thing wrong; for --set the place is "--set key=value". */
+pbt_status pbt_job_parse(const struct pbt_job_source *source, struct pbt_job *job);
+
+/* The effective job as TOML that parses to the same job; every line that the user did not
+ * write ends in "# default".  `source` is the one it was parsed from. */
+pbt_status pbt_job_effective(const struct pbt_job_source *source, const struct pbt_job *job,
+                             struct pbt_text *text);
+
+/* Lines "key: old -> new" for every key that differs and may not change on resume (budget,
+ * output, checkpoint, threads and name may), between two effective texts; empty if none. */
+pbt_status pbt_job_difference(const char *before, const char *after, struct pbt_text *lines);
+
+/* The built-in default job's TOML: generated digits, LeNet-5. */
+const char *pbt_job_builtin(void);
+
+/* The names that [search.NAME] may use, and the fixed value a job gives each; index by
+ * position. */
+struct pbt_tunable {
+  const char *name; // "lr"
+  size_t offset;    // of the double in struct pbt_job that holds it when not searched
+};
+const struct pbt_tunable *pbt_job_tunables(size_t *n);
+
+/* Names as the job file spells them. */
+const char *pbt_metric_name(enum pbt_metric metric);
+const char *pbt_network_name(enum pbt_network_kind kind);
+
+#endif

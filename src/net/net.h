@@ -1,0 +1,93 @@
+/*
+ * net.h - networks as layer lists a person can read, and the step that trains them.
+ *
+ * A network owns its activations and workspace, its layers' plans, and one arena in backend
+ * memory that holds weights, moments and the step count as the tensors of base/tensor.h.
+ * Several networks may share a backend.  Everything is local.
+ */
+#ifndef PBT_NET_NET_H
+#define PBT_NET_NET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/backend.h" // layers, struct pbt_step, struct pbt_tally
+#include "base/tensor.h"     // struct pbt_state
+
+enum { PBT_MAX_LAYERS = 64, PBT_LAYER_NAME = 24 };
+
+/* One line of a layer list. */
+struct pbt_net_layer {
+  enum pbt_layer_kind kind;
+  char name[PBT_LAYER_NAME]; // "conv1": its tensors are conv1/weight, conv1/bias
+  int32_t out;               // channels or units
+  int32_t kernel, stride, pad;
+  int32_t pool; // fused max-pool side, 0 none
+  bool relu;
+};
+
+struct pbt_net_spec {
+  char name[32];
+  struct pbt_shape in; // of one image; halo ignored
+  int32_t n_class;
+  int32_t n_layer;
+  struct pbt_net_layer layer[PBT_MAX_LAYERS];
+};
+
+/* The zoo.  LeNet-5 (LeCun et al. 1998, with ReLU and max-pool): 28x28 padded to 32x32,
+ * conv 6@5x5, pool, conv 16@5x5, pool, dense 120, 84, n_class. */
+pbt_status pbt_net_lenet5(struct pbt_shape in, int32_t n_class, struct pbt_net_spec *spec);
+pbt_status pbt_net_mlp(struct pbt_shape in, int32_t n_class, const int32_t hidden[],
+                       int32_t n_hidden, struct pbt_net_spec *spec);
+
+/* Parameters of a spec; PBT_ERR_DATA if shapes do not fit (kernel larger than its input). */
+pbt_status pbt_net_count(const struct pbt_net_spec *spec, int64_t *parameters);
+
+/* One line a layer: name, kind, shape, parameters, and a total; with `net`, the path each
+ * layer takes in the backend (NULL: without). */
+struct pbt_net;
+struct pbt_text;
+pbt_status pbt_net_print(const struct pbt_net_spec *spec, const struct pbt_net *net,
+                         struct pbt_text *text);
+
+pbt_status pbt_net_open(struct pbt_backend *backend, const struct pbt_net_spec *spec,
+                        int32_t max_batch, struct pbt_net **net);
+void pbt_net_close(struct pbt_net *net); // NULL is fine
+
+/* He initialisation (He et al. 2015: normal, deviation sqrt(2 / fan in); the last layer
+ * sqrt(1 / fan in)), biases 0, moments 0, step 0; from stream (seed, member, PBT_RNG_INIT,
+ * restart). */
+pbt_status pbt_net_init(struct pbt_net *net, uint64_t seed, uint32_t member,
+                        uint64_t restart);
+
+/* Borrowed until close.  Tensors: weights ("conv1/weight", "conv1/bias", ...), moments
+ * ("sgd/velocity/conv1/weight", ...), local "step" (PBT_I64, 0-dim). */
+const struct pbt_state *pbt_net_state(const struct pbt_net *net);
+
+/* Bytes offset .. offset + bytes - 1 of the state's canonical image, to and from host
+ * memory.  Any range inside state->bytes. */
+pbt_status pbt_net_state_read(struct pbt_net *net, size_t offset, size_t bytes, void *to);
+pbt_status pbt_net_state_write(struct pbt_net *net, size_t offset, size_t bytes,
+                               const void *from);
+/* The image itself where the backend's memory is host memory and in canonical order, else
+ * NULL.  Valid until close. */
+void *pbt_net_state_map(struct pbt_net *net);
+
+struct pbt_net_hyper {
+  float lr, momentum, weight_decay, label_smoothing;
+};
+pbt_status pbt_net_set_hyper(struct pbt_net *net, const struct pbt_net_hyper *hyper);
+
+/* n_steps optimiser steps on batches of batch.n from batch's stream (batch->step is
+ * filled in by the network); *tally is set to the totals of these steps. */
+pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
+                         int64_t n_steps, struct pbt_tally *tally);
+
+/* Scores samples begin .. begin + count - 1 without touching the state. */
+pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *dataset,
+                            int64_t begin, int64_t count, struct pbt_tally *tally);
+
+/* Bytes of backend memory held: arena, gradient, activations. */
+size_t pbt_net_bytes(const struct pbt_net *net);
+
+#endif

@@ -1,0 +1,1 @@
+typedef int pbt_placeholder_task; // replaced by the folder's first source

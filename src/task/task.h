@@ -1,0 +1,109 @@
+/*
+ * task.h - everything that population based training needs to know about a workload.
+ * Version 1.
+ *
+ * A task is one member's network, optimiser, data and random streams, or anything else that
+ * trains, scores and has a state.  pbt/population.c drives it in this order and no other:
+ *
+ *     open -> ( set_hparams -> train in slices -> evaluate -> [state rewritten] )* -> close
+ *
+ * Three promises keep the loop, the transfer and the checkpoint ignorant of networks:
+ *
+ *   1. A task never communicates.  It is given no communicator, so no call can deadlock.
+ *   2. state() is complete.  Write the bytes of its image into a task of the same
+ *      signature and training goes on; bit for bit, if the backend is deterministic.
+ *   3. state() is frozen.  From open() to close() it lists the same tensors.
+ *
+ * A diverged model is no error: train() returns PBT_OK with a mean loss of NaN and
+ * evaluate() stores NaN, which ranks below every number.  Any other status means that this
+ * rank cannot go on.
+ */
+#ifndef PBT_TASK_TASK_H
+#define PBT_TASK_TASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/tensor.h" // struct pbt_state
+#include "data/data.h"   // enum pbt_split
+#include "job/job.h"     // struct pbt_job
+
+enum { PBT_TASK_VERSION = 1 };
+
+/* What open() is given.  Borrowed: all of it outlives the task. */
+struct pbt_task_env {
+  const struct pbt_job *job;
+  const void *data; // the block that data_load filled; NULL if the task has none
+  uint32_t member;  // streams are keyed by (job->seed, member)
+};
+
+struct pbt_train_report {
+  int64_t n_steps;  // steps done
+  int64_t n_sample; // samples seen
+  double loss;      // mean over those samples; NaN if the model diverged
+};
+
+struct pbt_scores {
+  double loss, accuracy, macro_f1; // means over the range; NaN if diverged
+  int64_t count;                   // samples scored
+};
+
+/* The first member of every concrete task. */
+struct pbt_task {
+  const struct pbt_task_ops *ops;
+};
+
+struct pbt_task_ops {
+  /* REQUIRED */
+  const char *name; // [task] kind = "classify"
+
+  /* On failure *task stays NULL and nothing leaks.  Weights are those of restart 0. */
+  pbt_status (*open)(const struct pbt_task_env *env, struct pbt_task **task);
+  void (*close)(struct pbt_task *task); // NULL is fine
+
+  /* Fresh weights, moments and buffers, keyed by (seed, member, restart); the member's own
+   * step count stays. */
+  pbt_status (*restart)(struct pbt_task *task, uint64_t restart);
+
+  /* value[i] belongs to job->search.hparam[i]; takes effect at the next train(). */
+  pbt_status (*set_hparams)(struct pbt_task *task, const double value[]);
+
+  /* n_steps optimiser steps; train(a) then train(b) equals train(a + b). */
+  pbt_status (*train)(struct pbt_task *task, int64_t n_steps,
+                      struct pbt_train_report *report);
+
+  /* Scores all samples of a split.  Leaves the state's bytes unchanged. */
+  pbt_status (*evaluate)(struct pbt_task *task, enum pbt_split split,
+                         struct pbt_scores *scores);
+
+  /* Borrowed until close. */
+  const struct pbt_state *(*state)(const struct pbt_task *task);
+  /* Any range of the state's canonical image, to and from host memory. */
+  pbt_status (*state_read)(struct pbt_task *task, size_t offset, size_t bytes, void *to);
+  pbt_status (*state_write)(struct pbt_task *task, size_t offset, size_t bytes,
+                            const void *from);
+
+  /* OPTIONAL */
+  /* The image itself where it lies in host memory, valid until close; NULL: only
+   * state_read and state_write reach it. */
+  void *(*state_map)(struct pbt_task *task);
+  /* Shared data: bytes wanted and one filling of them, before any open.  NULL: none. */
+  pbt_status (*data_probe)(const struct pbt_job *job, size_t *bytes);
+  pbt_status (*data_load)(const struct pbt_job *job, void *data, size_t bytes);
+  /* Optimiser steps in one pass over the training data.  NULL: the job cannot count in
+   * epochs. */
+  double (*epoch_steps)(const struct pbt_task *task);
+  /* "cpu avx512, 1 thread": must be equal on all ranks.  NULL: "". */
+  const char *(*describe)(const struct pbt_task *task);
+  /* Host bytes that one open member will hold, without opening it.  NULL: unknown. */
+  pbt_status (*measure)(const struct pbt_job *job, size_t *bytes);
+  /* TOML-free facts that make a saved model usable elsewhere (network, normalisation,
+   * classes), as "key = value" lines in caller's memory.  NULL: none. */
+  pbt_status (*model_facts)(const struct pbt_task *task, struct pbt_text *text);
+};
+
+/* The table of a kind of task (task/task_list.c). */
+const struct pbt_task_ops *pbt_task_find(enum pbt_task_kind kind);
+
+#endif

@@ -1,20 +1,20 @@
 /*
  * backend.h - memory and layer primitives behind one table of functions.
  *
- * A backend holds tensors in a layout of its own and runs one layer at a time over a whole
- * batch.  net/ strings layers together and never looks inside.  Two kinds of memory cross
- * the seam:
+ * A backend holds tensors in a layout of its own and runs one layer at a time over a
+ * whole batch.  net/ strings layers together and never looks inside.  Two kinds of memory
+ * cross the seam:
  *
- *   canonical  float arrays in the order of base/tensor.h: parameters, gradients, moments,
- *              buffers.  They live in one *arena* in backend memory, and `read`/`write`
- *              move their bytes between the arena and host memory.
- *   activation one batch of samples in the backend's own layout; its size comes from
- *              activation_bytes(), and only layer calls touch it.
+ *   canonical  float arrays in the order of base/tensor.h: parameters, gradients,
+ * moments, buffers.  They live in one *arena* in backend memory, and `read`/`write` move
+ * their bytes between the arena and host memory. activation one batch of samples in the
+ * backend's own layout; its size comes from activation_bytes(), and only layer calls
+ * touch it.
  *
- * What changes from step to step (step number, hyperparameters) lies in backend memory in a
- * struct pbt_step, so that a backend may record a step once and replay it.  Calls may be
- * asynchronous: read(), and finish(), wait.  Every call is local; none may be used from two
- * threads at once.  Two batches of the same bytes give the same bits
+ * What changes from step to step (step number, hyperparameters) lies in backend memory in
+ * a struct pbt_step, so that a backend may record a step once and replay it.  Calls may
+ * be asynchronous: read(), and finish(), wait.  Every call is local; none may be used
+ * from two threads at once.  Two batches of the same bytes give the same bits
  * (ops->deterministic).  Sums run in a fixed order whatever the number of threads.
  *
  * Samples past `n` in the last block of lanes are padding: they may hold anything finite
@@ -42,7 +42,7 @@ struct pbt_shape {
 };
 
 enum pbt_layer_kind {
-  PBT_LAYER_CONV,  // + bias, optional ReLU, optional max-pool: y = pool(relu(conv(x) + b))
+  PBT_LAYER_CONV, // + bias, optional ReLU, optional max-pool: y = pool(relu(conv(x) + b))
   PBT_LAYER_DENSE, // + bias, optional ReLU; x flattened in c, y, x order (halo must be 0)
   PBT_LAYER_KINDS
 };
@@ -57,7 +57,8 @@ struct pbt_layer_desc {
   bool relu;
 };
 
-/* The pointers of one call, all in backend memory.  NULL where a call does not want one. */
+/* The pointers of one call, all in backend memory.  NULL where a call does not want one.
+ */
 struct pbt_layer_io {
   int32_t n;           // samples, 1 .. max_batch of layer_open
   const float *x;      // input activation
@@ -87,8 +88,8 @@ struct pbt_tally {
       actual[PBT_MAX_CLASSES]; // for macro-F1; filled when `confusion` is asked for
 };
 
-/* A data set as the backend sees it: n images of c x h x w bytes, and labels.  Host memory,
- * borrowed by data_open until data_close. */
+/* A data set as the backend sees it: n images of c x h x w bytes, and labels.  Host
+ * memory, borrowed by data_open until data_close. */
 struct pbt_images {
   const uint8_t *pixel; // (n, c, h, w)
   const uint8_t *label; // (n)
@@ -99,8 +100,8 @@ struct pbt_images {
 };
 struct pbt_dataset; // opaque: the images where the backend wants them
 
-/* Which samples a batch takes: position first + i of the stream, i < n.  With shuffle, epoch
- * p / count of position p is permuted by pbt_permutation_open(seed, member,
+/* Which samples a batch takes: position first + i of the stream, i < n.  With shuffle,
+ * epoch p / count of position p is permuted by pbt_permutation_open(seed, member,
  * PBT_RNG_SHUFFLE, epoch, count); without, sample = begin + p % count. */
 struct pbt_batch {
   const struct pbt_dataset *dataset;
@@ -124,16 +125,16 @@ struct pbt_loss_io {
 };
 
 struct pbt_update_io {
-  int64_t n;                   // parameters, contiguous
-  float *weight;               // changed
+  int64_t n;     // parameters, contiguous
+  float *weight; // changed
   const float *gradient;
   float *moment;               // SGD: velocity, changed
   const struct pbt_step *step; // v = momentum v + (g + weight_decay w); w -= lr v
 };
 
 struct pbt_backend_options {
-  int32_t threads;  // of this member, >= 1
-  const char *isa;  // cpu: "avx512", "avx2", "generic"; NULL: PBT_ISA or the best there is
+  int32_t threads; // of this member, >= 1
+  const char *isa; // cpu: "avx512", "avx2", "generic"; NULL: PBT_ISA or the best there is
 };
 
 struct pbt_backend_ops {

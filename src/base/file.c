@@ -105,8 +105,8 @@ static pbt_status read_open(int file, const char *path, size_t limit, char **dat
   }
   size_t size = (size_t)info.st_size;
   if (size > limit) {
-    return pbt_fail(PBT_ERR_DATA, "%s has %zu bytes, more than the %zu allowed", path, size,
-                    limit);
+    return pbt_fail(PBT_ERR_DATA, "%s has %zu bytes, more than the %zu allowed", path,
+                    size, limit);
   }
   PBT_TRY(pbt_mem_alloc(size + 1, (void **)data));
   size_t done = 0;
@@ -131,7 +131,8 @@ pbt_status pbt_file_read(const char *path, size_t limit, char **data, size_t *by
   *bytes = 0;
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) {
-    pbt_status status = errno == ENOENT || errno == ENOTDIR ? PBT_ERR_MISSING : PBT_ERR_IO;
+    pbt_status status =
+        errno == ENOENT || errno == ENOTDIR ? PBT_ERR_MISSING : PBT_ERR_IO;
     return pbt_fail_errno(status, "cannot open %s", path);
   }
   pbt_status status = read_open(file, path, limit, data, bytes);
@@ -206,7 +207,8 @@ pbt_status pbt_file_remove(const char *path) {
   return failed ? pbt_fail_errno(PBT_ERR_IO, "cannot remove %s", path) : PBT_OK;
 }
 
-pbt_status pbt_path_join(char path[PBT_PATH_BYTES], const char *folder, const char *name) {
+pbt_status pbt_path_join(char path[PBT_PATH_BYTES], const char *folder,
+                         const char *name) {
   int n = snprintf(path, PBT_PATH_BYTES, "%s/%s", folder, name);
   if (n >= PBT_PATH_BYTES) {
     return pbt_fail(PBT_ERR_DATA, "path too long: %s/%s", folder, name);

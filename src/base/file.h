@@ -27,7 +27,8 @@ bool pbt_file_is_folder(const char *path);
 pbt_status pbt_file_make_folders(const char *path); // as mkdir -p
 pbt_status pbt_file_sync_folder(const char *path);
 pbt_status pbt_file_rename(const char *from, const char *to); // and fsync of to's folder
-/* A second name for the same bytes where the file system can, else a copy; replaces `to`. */
+/* A second name for the same bytes where the file system can, else a copy; replaces `to`.
+ */
 pbt_status pbt_file_link(const char *from, const char *to);
 /* A file, or a folder with all in it; missing is fine. */
 pbt_status pbt_file_remove(const char *path);

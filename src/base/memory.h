@@ -1,8 +1,8 @@
 /*
  * memory.h - counted, 64-byte aligned host memory.
  *
- * Every block is counted, so a test that ends with pbt_mem_balance() != 0 has found a leak,
- * and a step loop that moves pbt_mem_calls() allocates.  Local, thread-safe.
+ * Every block is counted, so a test that ends with pbt_mem_balance() != 0 has found a
+ * leak, and a step loop that moves pbt_mem_calls() allocates.  Local, thread-safe.
  */
 #ifndef PBT_BASE_MEMORY_H
 #define PBT_BASE_MEMORY_H

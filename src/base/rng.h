@@ -2,9 +2,10 @@
  * rng.h - counter-based randomness: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel
  * random numbers: as easy as 1, 2, 3", SC 2011), keyed by who draws and what for.
  *
- * A stream is named by (run seed, member, purpose, step) and nothing else: no state has to
- * be saved, and a result never depends on which rank drew it or in which order.  Use one
- * stream for one decision; two decisions that share a name share their numbers.  Local.
+ * A stream is named by (run seed, member, purpose, step) and nothing else: no state has
+ * to be saved, and a result never depends on which rank drew it or in which order.  Use
+ * one stream for one decision; two decisions that share a name share their numbers.
+ * Local.
  */
 #ifndef PBT_BASE_RNG_H
 #define PBT_BASE_RNG_H
@@ -13,18 +14,18 @@
 
 /* Who draws.  The order is part of every result: append, never insert. */
 enum pbt_purpose {
-  PBT_RNG_SPLIT = 1,   // train / validation split of the data
-  PBT_RNG_DIGITS,      // generated digits
-  PBT_RNG_SEEDING,     // first hyperparameters of a member
-  PBT_RNG_INIT,        // first weights; step = restarts so far
-  PBT_RNG_SHUFFLE,     // order of the training samples; step = epoch
-  PBT_RNG_RANK,        // coin for equal scores
-  PBT_RNG_EXPLOIT,     // who copies whom
-  PBT_RNG_EXPLORE,     // how hyperparameters move
-  PBT_RNG_DROPOUT,     // masks; step = optimiser step
-  PBT_RNG_AUGMENT,     // augmentation; step = optimiser step
-  PBT_RNG_TASK,        // for a task's own use
-  PBT_RNG_TEST         // never used by the program
+  PBT_RNG_SPLIT = 1, // train / validation split of the data
+  PBT_RNG_DIGITS,    // generated digits
+  PBT_RNG_SEEDING,   // first hyperparameters of a member
+  PBT_RNG_INIT,      // first weights; step = restarts so far
+  PBT_RNG_SHUFFLE,   // order of the training samples; step = epoch
+  PBT_RNG_RANK,      // coin for equal scores
+  PBT_RNG_EXPLOIT,   // who copies whom
+  PBT_RNG_EXPLORE,   // how hyperparameters move
+  PBT_RNG_DROPOUT,   // masks; step = optimiser step
+  PBT_RNG_AUGMENT,   // augmentation; step = optimiser step
+  PBT_RNG_TASK,      // for a task's own use
+  PBT_RNG_TEST       // never used by the program
 };
 
 enum { PBT_RNG_NOBODY = 0xffffffff }; // `member` of a draw that belongs to no member
@@ -34,8 +35,8 @@ struct pbt_rng {
   uint64_t step; // below 2^48
   uint32_t member;
   uint32_t purpose;
-  uint32_t block;    // next Philox counter
-  uint32_t used;     // words of `word` handed out
+  uint32_t block; // next Philox counter
+  uint32_t used;  // words of `word` handed out
   uint32_t word[4];
 };
 

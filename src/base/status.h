@@ -3,7 +3,7 @@
  * goes with it.
  *
  * A status is its process exit code (sysexits).  Whoever finds a failure records it once,
- * at the origin, with pbt_fail(); callers may add context in front; main.c prints it.  All
+ * at the origin, with pbt_fail(); callers may add context in front; main.c prints it. All
  * calls are local and thread-safe: the message belongs to the calling thread.
  */
 #ifndef PBT_BASE_STATUS_H

@@ -39,7 +39,8 @@ static uint64_t signature_of(const struct pbt_tensor tensor[], size_t n) {
   return signature;
 }
 
-pbt_status pbt_state_layout(struct pbt_tensor tensor[], size_t n, struct pbt_state *state) {
+pbt_status pbt_state_layout(struct pbt_tensor tensor[], size_t n,
+                            struct pbt_state *state) {
   *state = (struct pbt_state){.tensor = tensor, .n = n};
   for (size_t i = 0; i < n; i++) {
     if (i > 0 && tensor[i].role < tensor[i - 1].role) {

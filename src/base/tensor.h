@@ -1,8 +1,8 @@
 /*
  * tensor.h - a member's state as a frozen list of named tensors.
  *
- * Transfer, checkpoint, signature and files are loops over this one list.  A list also has
- * an *image*: all tensors back to back in canonical order (convolutions OIHW, dense
+ * Transfer, checkpoint, signature and files are loops over this one list.  A list also
+ * has an *image*: all tensors back to back in canonical order (convolutions OIHW, dense
  * weights output by input with inputs in c,y,x order), each starting at its `offset`.
  * Roles come in the order weight, optimiser, buffer, local; so what exploit copies is one
  * contiguous head of the image, and a copy is one message.
@@ -52,7 +52,8 @@ size_t pbt_tensor_bytes(const struct pbt_tensor *tensor);
 
 /* Sets every offset (each tensor starts at a multiple of 64) and fills *state, which
  * borrows `tensor`.  PBT_ERR_INTERNAL if roles are out of order or a name comes twice. */
-pbt_status pbt_state_layout(struct pbt_tensor tensor[], size_t n, struct pbt_state *state);
+pbt_status pbt_state_layout(struct pbt_tensor tensor[], size_t n,
+                            struct pbt_state *state);
 
 /* NULL if no tensor has that name. */
 const struct pbt_tensor *pbt_state_find(const struct pbt_state *state, const char *name);

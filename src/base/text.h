@@ -9,7 +9,8 @@
 #include "base/status.h"
 
 /* Zero-initialise; `data` is NUL-terminated once anything was added.  Free with
- * pbt_text_free.  A failed allocation is remembered in `status`; later adds do nothing. */
+ * pbt_text_free.  A failed allocation is remembered in `status`; later adds do nothing.
+ */
 struct pbt_text {
   char *data;
   size_t length;

@@ -3,8 +3,8 @@
  *
  * Whatever fails inside MPI is PBT_ERR_UNAVAILABLE with MPI's own words.  A function says
  * whether it is Collective (all ranks of the job call it, in the same order) or Local.
- * After a failure that is not shared by all ranks, no collective may be entered: the status
- * climbs to main, which calls pbt_comm_die().
+ * After a failure that is not shared by all ranks, no collective may be entered: the
+ * status climbs to main, which calls pbt_comm_die().
  */
 #ifndef PBT_COMM_COMM_H
 #define PBT_COMM_COMM_H
@@ -29,13 +29,14 @@ int pbt_comm_node_size(const struct pbt_comm *comm);
 const char *pbt_comm_host(const struct pbt_comm *comm);
 const char *pbt_comm_library(void); // "Open MPI 4.1.4"; works before open
 
-/* The worst (numerically greatest) status of all ranks, the same on every rank.  The lowest
- * rank that holds it keeps its message; every other rank's message is cleared, so exactly
- * one rank prints.  Collective. */
+/* The worst (numerically greatest) status of all ranks, the same on every rank.  The
+ * lowest rank that holds it keeps its message; every other rank's message is cleared, so
+ * exactly one rank prints.  Collective. */
 pbt_status pbt_comm_agree(struct pbt_comm *comm, pbt_status mine);
 
 /* Are these bytes the same on every rank?  Collective.  *same is equal everywhere. */
-pbt_status pbt_comm_same(struct pbt_comm *comm, const void *data, size_t bytes, bool *same);
+pbt_status pbt_comm_same(struct pbt_comm *comm, const void *data, size_t bytes,
+                         bool *same);
 
 /* Rank 0's status, then its bytes.  Every rank returns rank 0's status; only rank 0 keeps
  * the message.  On the other ranks *data is counted memory that the caller frees (one NUL
@@ -60,15 +61,15 @@ pbt_status pbt_comm_gather(struct pbt_comm *comm, const void *mine, size_t item_
 pbt_status pbt_comm_barrier(struct pbt_comm *comm);
 
 /* One rank's bytes to several others along a binomial tree, in chunks below 2^31 bytes.
- * rank[0] has the bytes in `data`, rank[1..n-1] (all different) get them there.  Called by
- * exactly the ranks listed, with the same list; all casts of an exchange are called in the
- * same order by all who take part. */
+ * rank[0] has the bytes in `data`, rank[1..n-1] (all different) get them there.  Called
+ * by exactly the ranks listed, with the same list; all casts of an exchange are called in
+ * the same order by all who take part. */
 pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *data,
                          size_t bytes);
 
-/* Memory that the ranks of a node share.  If /dev/shm has no room each rank gets a private
- * copy and rank 0 warns.  `fill` is true on the ranks that must fill it; after filling,
- * all call pbt_comm_node_ready.  Freed by close.  Collective. */
+/* Memory that the ranks of a node share.  If /dev/shm has no room each rank gets a
+ * private copy and rank 0 warns.  `fill` is true on the ranks that must fill it; after
+ * filling, all call pbt_comm_node_ready.  Freed by close.  Collective. */
 struct pbt_node_memory {
   void *data;
   size_t bytes;
@@ -81,9 +82,9 @@ pbt_status pbt_comm_node_memory(struct pbt_comm *comm, size_t bytes,
 pbt_status pbt_comm_node_ready(struct pbt_comm *comm, struct pbt_node_memory *memory);
 
 /* Stopping early.  A rank that was told to stop calls pbt_comm_stop_ask (Local, once is
- * enough, sends a short message to every other rank); between slices of training every rank
- * calls pbt_comm_stop_asked (Local).  When all have met in the next allgather and decided,
- * pbt_comm_stop_settle takes the messages still under way (Collective). */
+ * enough, sends a short message to every other rank); between slices of training every
+ * rank calls pbt_comm_stop_asked (Local).  When all have met in the next allgather and
+ * decided, pbt_comm_stop_settle takes the messages still under way (Collective). */
 pbt_status pbt_comm_stop_ask(struct pbt_comm *comm);
 pbt_status pbt_comm_stop_asked(struct pbt_comm *comm, bool *asked);
 pbt_status pbt_comm_stop_settle(struct pbt_comm *comm);

@@ -18,7 +18,7 @@ enum pbt_source_kind { PBT_SOURCE_DIGITS, PBT_SOURCE_IDX };
 /* What to load; paths borrowed for the call. */
 struct pbt_data_source {
   enum pbt_source_kind kind;
-  const char *folder; // idx
+  const char *folder;                                                  // idx
   const char *train_images, *train_labels, *test_images, *test_labels; // names in folder
   int64_t train_size, test_size; // digits: how many; idx: 0 = all, else the first so many
   double validation;             // share of the training images held out
@@ -29,7 +29,8 @@ enum pbt_split { PBT_SPLIT_TRAIN, PBT_SPLIT_VALIDATION, PBT_SPLIT_TEST };
 
 enum { PBT_MAX_CHANNEL = 4 };
 
-/* At the start of the block.  Samples are stored split by split: train, validation, test. */
+/* At the start of the block.  Samples are stored split by split: train, validation, test.
+ */
 struct pbt_data_header {
   uint64_t magic;
   uint64_t bytes; // of the whole block
@@ -43,8 +44,8 @@ struct pbt_data_header {
  * PBT_ERR_DATA for wrong magic, sizes that disagree, labels and images swapped. */
 pbt_status pbt_data_probe(const struct pbt_data_source *source, size_t *bytes);
 
-/* Fills `block` (`bytes` from probe): loads or draws, splits the training images into train
- * and validation, class by class, by the seed, and measures mean and deviation.
+/* Fills `block` (`bytes` from probe): loads or draws, splits the training images into
+ * train and validation, class by class, by the seed, and measures mean and deviation.
  * PBT_ERR_DATA for a truncated file, bytes left over, a bad gzip checksum, a label out of
  * range, a class without a sample on either side of the split. */
 pbt_status pbt_data_load(const struct pbt_data_source *source, void *block, size_t bytes);

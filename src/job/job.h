@@ -75,7 +75,8 @@ struct pbt_job {
   struct {
     enum pbt_optimizer_kind kind;
     int64_t batch_size;
-    double lr, momentum, weight_decay, label_smoothing; // where the search does not vary them
+    double lr, momentum, weight_decay,
+        label_smoothing; // where the search does not vary them
   } optimizer;
 
   struct {
@@ -121,8 +122,8 @@ struct pbt_job {
 
 /* Where a job's text came from and what the command line says on top. */
 struct pbt_job_source {
-  const char *path;      // for messages and the default name; NULL: the built-in job
-  const char *text;      // the file's bytes, NUL-terminated; ignored for the built-in job
+  const char *path; // for messages and the default name; NULL: the built-in job
+  const char *text; // the file's bytes, NUL-terminated; ignored for the built-in job
   size_t bytes;
   const char *const *set; // "key.sub=value" from --set, --seed, --output, in order
   int n_set;
@@ -135,12 +136,14 @@ pbt_status pbt_job_parse(const struct pbt_job_source *source, struct pbt_job *jo
 
 /* The effective job as TOML that parses to the same job; every line that the user did not
  * write ends in "# default".  `source` is the one it was parsed from. */
-pbt_status pbt_job_effective(const struct pbt_job_source *source, const struct pbt_job *job,
-                             struct pbt_text *text);
+pbt_status pbt_job_effective(const struct pbt_job_source *source,
+                             const struct pbt_job *job, struct pbt_text *text);
 
-/* Lines "key: old -> new" for every key that differs and may not change on resume (budget,
- * output, checkpoint, threads and name may), between two effective texts; empty if none. */
-pbt_status pbt_job_difference(const char *before, const char *after, struct pbt_text *lines);
+/* Lines "key: old -> new" for every key that differs and may not change on resume
+ * (budget, output, checkpoint, threads and name may), between two effective texts; empty
+ * if none. */
+pbt_status pbt_job_difference(const char *before, const char *after,
+                              struct pbt_text *lines);
 
 /* The built-in default job's TOML: generated digits, LeNet-5. */
 const char *pbt_job_builtin(void);

@@ -1,9 +1,9 @@
 /*
  * net.h - networks as layer lists a person can read, and the step that trains them.
  *
- * A network owns its activations and workspace, its layers' plans, and one arena in backend
- * memory that holds weights, moments and the step count as the tensors of base/tensor.h.
- * Several networks may share a backend.  Everything is local.
+ * A network owns its activations and workspace, its layers' plans, and one arena in
+ * backend memory that holds weights, moments and the step count as the tensors of
+ * base/tensor.h. Several networks may share a backend.  Everything is local.
  */
 #ifndef PBT_NET_NET_H
 #define PBT_NET_NET_H
@@ -36,11 +36,13 @@ struct pbt_net_spec {
 
 /* The zoo.  LeNet-5 (LeCun et al. 1998, with ReLU and max-pool): 28x28 padded to 32x32,
  * conv 6@5x5, pool, conv 16@5x5, pool, dense 120, 84, n_class. */
-pbt_status pbt_net_lenet5(struct pbt_shape in, int32_t n_class, struct pbt_net_spec *spec);
+pbt_status pbt_net_lenet5(struct pbt_shape in, int32_t n_class,
+                          struct pbt_net_spec *spec);
 pbt_status pbt_net_mlp(struct pbt_shape in, int32_t n_class, const int32_t hidden[],
                        int32_t n_hidden, struct pbt_net_spec *spec);
 
-/* Parameters of a spec; PBT_ERR_DATA if shapes do not fit (kernel larger than its input). */
+/* Parameters of a spec; PBT_ERR_DATA if shapes do not fit (kernel larger than its input).
+ */
 pbt_status pbt_net_count(const struct pbt_net_spec *spec, int64_t *parameters);
 
 /* One line a layer: name, kind, shape, parameters, and a total; with `net`, the path each
@@ -55,8 +57,8 @@ pbt_status pbt_net_open(struct pbt_backend *backend, const struct pbt_net_spec *
 void pbt_net_close(struct pbt_net *net); // NULL is fine
 
 /* He initialisation (He et al. 2015: normal, deviation sqrt(2 / fan in); the last layer
- * sqrt(1 / fan in)), biases 0, moments 0, step 0; from stream (seed, member, PBT_RNG_INIT,
- * restart). */
+ * sqrt(1 / fan in)), biases 0, moments 0, step 0; from stream (seed, member,
+ * PBT_RNG_INIT, restart). */
 pbt_status pbt_net_init(struct pbt_net *net, uint64_t seed, uint32_t member,
                         uint64_t restart);
 

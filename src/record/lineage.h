@@ -1,11 +1,11 @@
 /*
  * lineage.h - RUN/lineage.h5: who was what, generation by generation.
  *
- * One writer (rank 0), appending; readers may follow live (HDF5's SWMR).  Every data set is
- * a plain array [generation, member], created before the first row, fixed-size, one chunk a
- * generation, Fletcher32; `committed` gets its row last, and a generation without one does
- * not exist for readers.  docs/formats.md is the schema.  Serial HDF5, host bytes, local;
- * all HDF5 calls of a process come from one thread.
+ * One writer (rank 0), appending; readers may follow live (HDF5's SWMR).  Every data set
+ * is a plain array [generation, member], created before the first row, fixed-size, one
+ * chunk a generation, Fletcher32; `committed` gets its row last, and a generation without
+ * one does not exist for readers.  docs/formats.md is the schema.  Serial HDF5, host
+ * bytes, local; all HDF5 calls of a process come from one thread.
  */
 #ifndef PBT_RECORD_LINEAGE_H
 #define PBT_RECORD_LINEAGE_H
@@ -44,20 +44,20 @@ enum pbt_phase {
 struct pbt_lineage_row {
   double fitness, validation_loss, validation_accuracy, validation_macro_f1;
   double training_loss;
-  int64_t steps;         // optimiser steps of this member so far
-  int32_t parent;        // whose weights it goes on with: itself if kept, -1 if restarted
-  uint8_t event;         // enum pbt_event
+  int64_t steps;  // optimiser steps of this member so far
+  int32_t parent; // whose weights it goes on with: itself if kept, -1 if restarted
+  uint8_t event;  // enum pbt_event
   uint64_t digest_before; // XXH3 of the travelling state at the gather ...
   uint64_t digest_after;  // ... and after transfers, of the bytes it goes on with
   double seconds[PBT_PHASES];
-  double value[PBT_MAX_HPARAM];   // in force during the generation (index for a choice)
-  double next[PBT_MAX_HPARAM];    // in force from now on
-  uint8_t move[PBT_MAX_HPARAM];   // enum pbt_move
+  double value[PBT_MAX_HPARAM]; // in force during the generation (index for a choice)
+  double next[PBT_MAX_HPARAM];  // in force from now on
+  uint8_t move[PBT_MAX_HPARAM]; // enum pbt_move
 };
 
 /* One generation of the run: the row of `committed`. */
 struct pbt_lineage_commit {
-  int64_t generation;  // from 0
+  int64_t generation; // from 0
   double unix_time;
   int32_t best_member; // of the run so far
   int32_t best_generation;
@@ -78,10 +78,10 @@ struct pbt_lineage_info {
   const struct pbt_hparam *hparam;
   const char *job_text; // effective job
   const char *job_name;
-  const char *metric;   // "accuracy"
+  const char *metric; // "accuracy"
   bool maximize;
   uint64_t seed;
-  const char *version;  // program version and git id
+  const char *version; // program version and git id
 };
 
 struct pbt_lineage;
@@ -115,7 +115,8 @@ struct pbt_lineage_shape {
 pbt_status pbt_lineage_open(const char *path, struct pbt_lineage_reader **reader,
                             struct pbt_lineage_shape *shape);
 pbt_status pbt_lineage_read(struct pbt_lineage_reader *reader, int64_t generation,
-                            struct pbt_lineage_row row[], struct pbt_lineage_commit *commit);
+                            struct pbt_lineage_row row[],
+                            struct pbt_lineage_commit *commit);
 void pbt_lineage_reader_close(struct pbt_lineage_reader *reader); // NULL is fine
 
 #endif

@@ -17,20 +17,21 @@
 #include "base/file.h" // PBT_PATH_BYTES
 #include "base/status.h"
 
-/* Takes RUN for this process: RUN/lock with host, pid, the process' start time and the SLURM
- * job id, made with O_EXCL.  A lock of a dead process on this host, or of this SLURM job's
- * earlier start, is taken over; any other is PBT_ERR_UNAVAILABLE with its holder and age
- * unless take_over. */
+/* Takes RUN for this process: RUN/lock with host, pid, the process' start time and the
+ * SLURM job id, made with O_EXCL.  A lock of a dead process on this host, or of this
+ * SLURM job's earlier start, is taken over; any other is PBT_ERR_UNAVAILABLE with its
+ * holder and age unless take_over. */
 pbt_status pbt_run_lock(const char *run, bool take_over);
 void pbt_run_unlock(const char *run); // removes the lock if it is ours
 
 /* Moves RUN to the first free RUN.1, RUN.2, ...; fine if there is no RUN. */
 pbt_status pbt_run_set_aside(const char *run, char moved[PBT_PATH_BYTES]);
 
-/* RUN/progress.jsonl: cut to the lines of generations below `keep` (a new file renamed over),
- * then opened for appending. */
+/* RUN/progress.jsonl: cut to the lines of generations below `keep` (a new file renamed
+ * over), then opened for appending. */
 struct pbt_progress;
-pbt_status pbt_progress_open(const char *run, int64_t keep, struct pbt_progress **progress);
+pbt_status pbt_progress_open(const char *run, int64_t keep,
+                             struct pbt_progress **progress);
 /* One line, "{...}" without a newline; it holds "generation": N. */
 pbt_status pbt_progress_append(struct pbt_progress *progress, const char *line);
 void pbt_progress_close(struct pbt_progress *progress); // NULL is fine

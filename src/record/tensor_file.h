@@ -1,5 +1,6 @@
 /*
- * tensor_file.h - named tensors and facts in one small HDF5 file, built and read in memory.
+ * tensor_file.h - named tensors and facts in one small HDF5 file, built and read in
+ * memory.
  *
  * The form of a member's checkpoint, of the population's checkpoint and of best.h5.  The
  * file is made as an image (core driver), so that the caller digests the very bytes it
@@ -25,26 +26,28 @@ struct pbt_fact {
   double real;
 };
 
-/* *bytes is counted memory; roles is a mask of enum pbt_role: which tensors to store.  The
+/* *bytes is counted memory; roles is a mask of enum pbt_role: which tensors to store. The
  * image is state->bytes long.  Adds the facts schema_version and state_signature. */
 pbt_status pbt_tensor_file_build(const struct pbt_fact fact[], size_t n_fact,
                                  const struct pbt_state *state, unsigned roles,
                                  const void *image, char **bytes, size_t *n_bytes);
 
 struct pbt_tensor_file;
-/* `bytes` is borrowed until close.  `path` is for messages.  PBT_ERR_DATA if it is no such
- * file or of a newer schema. */
+/* `bytes` is borrowed until close.  `path` is for messages.  PBT_ERR_DATA if it is no
+ * such file or of a newer schema. */
 pbt_status pbt_tensor_file_open(const char *path, const void *bytes, size_t n_bytes,
                                 struct pbt_tensor_file **file);
 void pbt_tensor_file_close(struct pbt_tensor_file *file); // NULL is fine
 
 /* Fills the tensors of the given roles in `image`.  PBT_ERR_DATA naming the first tensor
  * that is missing or has another shape or type. */
-pbt_status pbt_tensor_file_read(struct pbt_tensor_file *file, const struct pbt_state *state,
-                                unsigned roles, void *image);
+pbt_status pbt_tensor_file_read(struct pbt_tensor_file *file,
+                                const struct pbt_state *state, unsigned roles,
+                                void *image);
 
 /* PBT_ERR_DATA if the fact is missing or of another kind.  Text is counted memory. */
-pbt_status pbt_tensor_file_text(struct pbt_tensor_file *file, const char *name, char **text);
+pbt_status pbt_tensor_file_text(struct pbt_tensor_file *file, const char *name,
+                                char **text);
 pbt_status pbt_tensor_file_integer(struct pbt_tensor_file *file, const char *name,
                                    int64_t *value);
 pbt_status pbt_tensor_file_real(struct pbt_tensor_file *file, const char *name,

@@ -2,10 +2,12 @@
  * task.h - everything that population based training needs to know about a workload.
  * Version 1.
  *
- * A task is one member's network, optimiser, data and random streams, or anything else that
- * trains, scores and has a state.  pbt/population.c drives it in this order and no other:
+ * A task is one member's network, optimiser, data and random streams, or anything else
+ * that trains, scores and has a state.  pbt/population.c drives it in this order and no
+ * other:
  *
- *     open -> ( set_hparams -> train in slices -> evaluate -> [state rewritten] )* -> close
+ *     open -> ( set_hparams -> train in slices -> evaluate -> [state rewritten] )* ->
+ * close
  *
  * Three promises keep the loop, the transfer and the checkpoint ignorant of networks:
  *
@@ -15,8 +17,8 @@
  *   3. state() is frozen.  From open() to close() it lists the same tensors.
  *
  * A diverged model is no error: train() returns PBT_OK with a mean loss of NaN and
- * evaluate() stores NaN, which ranks below every number.  Any other status means that this
- * rank cannot go on.
+ * evaluate() stores NaN, which ranks below every number.  Any other status means that
+ * this rank cannot go on.
  */
 #ifndef PBT_TASK_TASK_H
 #define PBT_TASK_TASK_H
@@ -62,8 +64,8 @@ struct pbt_task_ops {
   pbt_status (*open)(const struct pbt_task_env *env, struct pbt_task **task);
   void (*close)(struct pbt_task *task); // NULL is fine
 
-  /* Fresh weights, moments and buffers, keyed by (seed, member, restart); the member's own
-   * step count stays. */
+  /* Fresh weights, moments and buffers, keyed by (seed, member, restart); the member's
+   * own step count stays. */
   pbt_status (*restart)(struct pbt_task *task, uint64_t restart);
 
   /* value[i] belongs to job->search.hparam[i]; takes effect at the next train(). */

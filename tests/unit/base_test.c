@@ -22,8 +22,7 @@ START_TEST(a_permutation_visits_everything_once) {
   const uint64_t size[] = {1, 2, 3, 64, 1000, 50000};
   for (size_t k = 0; k < 6; k++) {
     char *seen = calloc(size[k], 1);
-    struct pbt_permutation p =
-        pbt_permutation_open(7, 3, PBT_RNG_SHUFFLE, k, size[k]);
+    struct pbt_permutation p = pbt_permutation_open(7, 3, PBT_RNG_SHUFFLE, k, size[k]);
     for (uint64_t i = 0; i < size[k]; i++) {
       uint64_t to = pbt_permutation_at(&p, i);
       ck_assert_uint_lt(to, size[k]);
@@ -122,7 +121,8 @@ START_TEST(memory_is_counted_and_zeroed) {
   pbt_mem_free(block);
   ck_assert_int_eq(pbt_mem_balance(), before);
   void *none;
-  ck_fails(pbt_mem_alloc_n(SIZE_MAX / 4, 16, &none), PBT_ERR_UNAVAILABLE, "out of memory");
+  ck_fails(pbt_mem_alloc_n(SIZE_MAX / 4, 16, &none), PBT_ERR_UNAVAILABLE,
+           "out of memory");
 }
 END_TEST
 

@@ -54,8 +54,8 @@ int pbt_block_owner(int64_t n_items, int size, int64_t item);
 /* Every rank brings its block's items; all get all n_items, in order.  Collective. */
 pbt_status pbt_comm_allgather(struct pbt_comm *comm, const void *mine, size_t item_bytes,
                               int64_t n_items, void *all);
-/* Likewise, but only rank 0 gets them (all may be NULL elsewhere).  Collective; does not
- * wait for the others except on rank 0. */
+/* Likewise, but only rank 0 gets them (all may be NULL elsewhere).  Collective, but only
+ * rank 0 waits for the others; they wait at most for rank 0 to take their block. */
 pbt_status pbt_comm_gather(struct pbt_comm *comm, const void *mine, size_t item_bytes,
                            int64_t n_items, void *all);
 pbt_status pbt_comm_barrier(struct pbt_comm *comm);
@@ -67,9 +67,9 @@ pbt_status pbt_comm_barrier(struct pbt_comm *comm);
 pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *data,
                          size_t bytes);
 
-/* Memory that the ranks of a node share.  If /dev/shm has no room each rank gets a
- * private copy and rank 0 warns.  `fill` is true on the ranks that must fill it; after
- * filling, all call pbt_comm_node_ready.  Freed by close.  Collective. */
+/* Memory that the ranks of a node share.  Where they cannot, each rank gets a private
+ * copy and rank 0 warns.  `fill` is true on the ranks that must fill it; after filling,
+ * all call pbt_comm_node_ready.  Freed by close.  Collective, agrees. */
 struct pbt_node_memory {
   void *data;
   size_t bytes;
@@ -78,13 +78,14 @@ struct pbt_node_memory {
 };
 pbt_status pbt_comm_node_memory(struct pbt_comm *comm, size_t bytes,
                                 struct pbt_node_memory *memory);
-/* Waits until the node's copy is filled.  Collective. */
+/* Waits until the node's copy is filled; from then on it is read-only.  Collective. */
 pbt_status pbt_comm_node_ready(struct pbt_comm *comm, struct pbt_node_memory *memory);
 
 /* Stopping early.  A rank that was told to stop calls pbt_comm_stop_ask (Local, once is
  * enough, sends a short message to every other rank); between slices of training every
  * rank calls pbt_comm_stop_asked (Local).  When all have met in the next allgather and
- * decided, pbt_comm_stop_settle takes the messages still under way (Collective). */
+ * decided, pbt_comm_stop_settle takes the messages still under way (Collective); then all
+ * is as if nobody had asked. */
 pbt_status pbt_comm_stop_ask(struct pbt_comm *comm);
 pbt_status pbt_comm_stop_asked(struct pbt_comm *comm, bool *asked);
 pbt_status pbt_comm_stop_settle(struct pbt_comm *comm);

@@ -27,7 +27,9 @@ struct pbt_data_source {
 
 enum pbt_split { PBT_SPLIT_TRAIN, PBT_SPLIT_VALIDATION, PBT_SPLIT_TEST };
 
-enum { PBT_MAX_CHANNEL = 4 };
+enum { PBT_MAX_CHANNEL = 4, PBT_DATA_MAX_CLASSES = 64 };
+
+enum { PBT_DATA_MAGIC = 0x31415444 }; // "DTA1"
 
 /* At the start of the block.  Samples are stored split by split: train, validation, test.
  */
@@ -43,6 +45,11 @@ struct pbt_data_header {
 /* Reads headers only.  PBT_ERR_MISSING with the path tried (and ".gz") and what to do;
  * PBT_ERR_DATA for wrong magic, sizes that disagree, labels and images swapped. */
 pbt_status pbt_data_probe(const struct pbt_data_source *source, size_t *bytes);
+
+/* As probe, with what the headers alone tell: sizes, shape, offsets; n_class is 0 where
+ * only the labels know it, mean and deviation stay 0. */
+pbt_status pbt_data_measure(const struct pbt_data_source *source,
+                            struct pbt_data_header *header);
 
 /* Fills `block` (`bytes` from probe): loads or draws, splits the training images into
  * train and validation, class by class, by the seed, and measures mean and deviation.

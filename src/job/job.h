@@ -47,6 +47,7 @@ struct pbt_job {
 
   struct {
     int64_t size; // members; 0 in the file: as many as ranks, resolved by pbt_job_parse
+    bool size_is_default; // it followed the number of ranks
   } population;
 
   struct {
@@ -131,7 +132,8 @@ struct pbt_job_source {
 };
 
 /* Fills *job.  PBT_ERR_DATA with "FILE:LINE:COLUMN: what, what is allowed[; did you mean
- * `x`?]" for the first thing wrong; for --set the place is "--set key=value". */
+ * `x`?]" for the first thing wrong; for --set the place is "--set key=value".
+ * PBT_ERR_USAGE for a --set without "=" and for fewer members than ranks. */
 pbt_status pbt_job_parse(const struct pbt_job_source *source, struct pbt_job *job);
 
 /* The effective job as TOML that parses to the same job; every line that the user did not
@@ -148,11 +150,19 @@ pbt_status pbt_job_difference(const char *before, const char *after,
 /* The built-in default job's TOML: generated digits, LeNet-5. */
 const char *pbt_job_builtin(void);
 
+/* Legal values: low..high, either end left out where `_open`. */
+struct pbt_range {
+  double low, high; // HUGE_VAL: no upper limit
+  bool low_open, high_open;
+};
+
 /* The names that [search.NAME] may use, and the fixed value a job gives each; index by
- * position. */
+ * position.  A job gives a fixed value or a search, never both. */
 struct pbt_tunable {
-  const char *name; // "lr"
-  size_t offset;    // of the double in struct pbt_job that holds it when not searched
+  const char *name;       // "lr"
+  const char *key;        // "optimizer.lr"
+  size_t offset;          // of the double in struct pbt_job that holds it when not searched
+  struct pbt_range legal; // every value that a search may reach lies in it
 };
 const struct pbt_tunable *pbt_job_tunables(size_t *n);
 

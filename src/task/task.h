@@ -96,6 +96,10 @@ struct pbt_task_ops {
   /* Optimiser steps in one pass over the training data.  NULL: the job cannot count in
    * epochs. */
   double (*epoch_steps)(const struct pbt_task *task);
+  /* Steps that take well under half a second on a slow core: training is cut into slices
+   * of so many, so that a stop is noticed.  From the job alone, never from a clock: where
+   * slices end is part of the record.  NULL: 1. */
+  int64_t (*slice_steps)(const struct pbt_task *task);
   /* "cpu avx512, 1 thread": must be equal on all ranks.  NULL: "". */
   const char *(*describe)(const struct pbt_task *task);
   /* Host bytes that one open member will hold, without opening it.  NULL: unknown. */

@@ -1,0 +1,36 @@
+/* internal.h - what net.c and print.c know of an open network. Private to src/net. */
+#ifndef PBT_NET_INTERNAL_H
+#define PBT_NET_INTERNAL_H
+
+#include "net/plan.h" // struct pbt_net_plan
+
+/* One piece of backend memory. */
+struct pbt_net_block {
+  void *memory;
+  size_t bytes;
+};
+
+struct pbt_net {
+  struct pbt_backend *backend;
+  struct pbt_net_spec spec;
+  struct pbt_net_plan plan;
+  struct pbt_tensor tensor[PBT_NET_MAX_TENSORS];
+  struct pbt_state state;
+  int32_t max_batch;
+  size_t bytes; // of all backend memory below
+  struct pbt_net_hyper hyper;
+  struct pbt_batch batch; // of the training slice in progress
+  struct pbt_layer *layer[PBT_MAX_LAYERS];
+
+  /* Backend memory, all of it. */
+  struct pbt_net_block arena;    // the state's image
+  struct pbt_net_block gradient; // laid out as the arena's weights
+  struct pbt_net_block label;    // (max_batch) int32
+  struct pbt_net_block step;     // struct pbt_step
+  struct pbt_net_block tally;    // struct pbt_tally
+  /* [0] the network's input, [i + 1] what layer i writes; slope: their gradients, none
+   * for the input. */
+  struct pbt_net_block value[PBT_MAX_LAYERS + 1], slope[PBT_MAX_LAYERS + 1];
+};
+
+#endif

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Makes build/ ready: installs the Debian packages that are missing, configures, builds.
+# Does only what is needed, so a second call takes a second.
+#
+#   jobs/prepare.sh run              the program
+#   jobs/prepare.sh test [OPTION]    the program and its tests, warnings as errors;
+#                                    OPTIONs go to cmake
+#
+# jobs/quickstart.sh and tests/run.sh begin with it.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+
+packages=(build-essential cmake ninja-build pkg-config openmpi-bin libopenmpi-dev
+  libhdf5-dev zlib1g-dev libxxhash-dev librandom123-dev libtomlplusplus-dev)
+test_packages=(check python3 python3-numpy python3-h5py clang-format shellcheck)
+
+say() {
+  printf '%s\n' "$*" >&2
+}
+
+stop() {
+  say "prepare: $*"
+  exit 69
+}
+
+is_installed() {
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+install_missing() {
+  local missing=()
+  local package
+  for package in "${packages[@]}"; do
+    is_installed "$package" || missing+=("$package")
+  done
+  if [ ${#missing[@]} = 0 ]; then
+    return
+  fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    stop "as root, please run: apt-get install ${missing[*]}"
+  fi
+  say "prepare: installing ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! { as_root apt-get update -q &&
+    as_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    stop "apt-get could not install: ${missing[*]}"
+  fi
+  rm -f "$log"
+}
+
+# A build folder of another source tree (a copied one) or another generator begins afresh.
+configure() {
+  local cache=$build/CMakeCache.txt fresh=()
+  if [ -f "$cache" ] && ! { grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache" &&
+    grep -qxF "CMAKE_GENERATOR:INTERNAL=Ninja" "$cache"; }; then
+    fresh=(--fresh)
+  fi
+  if [ -f "$build/build.ninja" ] && [ ${#fresh[@]} = 0 ] && [ $# = 0 ]; then
+    return # ninja itself asks cmake again when it must
+  fi
+  local log
+  log=$(mktemp)
+  if ! cmake ${fresh[@]+"${fresh[@]}"} -S "$root" -B "$build" -G Ninja "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+}
+
+kind=${1:-}
+case $kind in
+run)
+  shift
+  targets=(pbt_mpi)
+  # Without the tests' packages the tests cannot be configured; once they are, they stay.
+  if [ -f "$build/CMakeCache.txt" ]; then
+    options=()
+  else
+    options=(-DBUILD_TESTING=OFF)
+  fi
+  ;;
+test)
+  shift
+  targets=(all)
+  packages+=("${test_packages[@]}")
+  options=(-DBUILD_TESTING=ON -DPBT_WERROR=ON "$@")
+  ;;
+*)
+  stop "usage: jobs/prepare.sh run|test [cmake options]"
+  ;;
+esac
+
+if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+  install_missing
+  configure ${options[@]+"${options[@]}"} || stop "cmake failed; its words are above"
+elif ! { command -v cmake && command -v ninja; } >/dev/null ||
+  ! configure ${options[@]+"${options[@]}"}; then
+  stop "no apt-get here; please install what Debian calls: ${packages[*]}"
+fi
+cmake --build "$build" --target "${targets[@]}" >"$build/build.log" 2>&1 || {
+  tail -n 40 "$build/build.log" >&2
+  stop "the build failed; all of its output is in $build/build.log"
+}

@@ -54,6 +54,7 @@ struct pbt_population {
 
   int64_t n;                 // members of the population
   int64_t begin, end;        // this rank's block
+  int64_t columns;           // of known.value: search.n, at least 1
   struct pbt_member *member; // (end - begin)
   char *staging;             // one travelling state, where tasks have no map; else NULL
   int64_t interval;          // optimiser steps of one

@@ -159,9 +159,9 @@ struct pbt_range {
 /* The names that [search.NAME] may use, and the fixed value a job gives each; index by
  * position.  A job gives a fixed value or a search, never both. */
 struct pbt_tunable {
-  const char *name;       // "lr"
-  const char *key;        // "optimizer.lr"
-  size_t offset;          // of the double in struct pbt_job that holds it when not searched
+  const char *name; // "lr"
+  const char *key;  // "optimizer.lr"
+  size_t offset;    // of the double in struct pbt_job that holds it when not searched
   struct pbt_range legal; // every value that a search may reach lies in it
 };
 const struct pbt_tunable *pbt_job_tunables(size_t *n);

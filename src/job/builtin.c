@@ -1,0 +1,50 @@
+/*
+ * The default job: what `mpirun -np N pbt_mpi` runs.  Sized for N = 32 on two cores: 14
+ * intervals of 120 steps are 1,680 steps a member, so about a minute of training in all.
+ * jobs/digits.toml is this job as a file.
+ */
+#include "job/job.h"
+
+const char *pbt_job_builtin(void) {
+  return "name = \"digits\"\n"
+         "\n"
+         "[network]\n"
+         "kind = \"lenet5\"\n"
+         "\n"
+         "[data]\n"
+         "kind = \"digits\"\n"
+         "train_size = 12000\n"
+         "test_size = 4000\n"
+         "validation = 0.2\n"
+         "\n"
+         "[optimizer]\n"
+         "batch_size = 64\n"
+         "\n"
+         "[search.lr]\n"
+         "kind = \"log\"\n"
+         "low = 1e-4\n"
+         "high = 0.5\n"
+         "\n"
+         "[search.momentum]\n"
+         "kind = \"real\"\n"
+         "low = 0.5\n"
+         "high = 0.98\n"
+         "\n"
+         "[search.weight_decay]\n"
+         "kind = \"log\"\n"
+         "low = 1e-6\n"
+         "high = 1e-2\n"
+         "\n"
+         "[exploit]\n"
+         "kind = \"truncation\"\n"
+         "fraction = 0.25\n"
+         "\n"
+         "[explore]\n"
+         "kind = \"perturb\"\n"
+         "\n"
+         "[ready]\n"
+         "steps = 120\n"
+         "\n"
+         "[budget]\n"
+         "generations = 14\n";
+}

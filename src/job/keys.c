@@ -1,0 +1,316 @@
+/*
+ * The table itself.  A new key is one entry here and one line in docs/job-file.md (a test
+ * prints the line it wants); a new word is one entry in its list, in the order of its
+ * enum.
+ */
+#include "job/keys.h"
+
+#include "job/spell.h" // numbers and strings as TOML
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const backend_word[] = {"auto", "cpu", "cuda"};
+static const char *const task_word[] = {"classify"};
+static const char *const metric_word[] = {"accuracy", "loss", "macro_f1"};
+static const char *const sense_word[] = {"maximize", "minimize"};
+static const char *const network_word[] = {"mlp", "lenet5"};
+static const char *const data_word[] = {"digits", "idx"};
+static const char *const optimizer_word[] = {"sgd"};
+static const char *const kind_word[] = {"real", "log", "int", "choice"};
+static const char *const exploit_word[] = {"truncation", "none"};
+static const char *const pairing_word[] = {"random", "rank", "mod"};
+static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
+static const char *const explore_word[] = {"perturb", "resample", "none"};
+static const char *const bounds_word[] = {"clip", "reflect"};
+
+static const double two_layers[] = {256, 128};
+static const double no_drift[] = {0.8, 1.25};
+
+#define AT(member) .offset = offsetof(struct pbt_job, member)
+#define TEXT_AT(member) AT(member), .bytes = sizeof((struct pbt_job *)NULL)->member
+#define IN_HPARAM(member) .of_hparam = true, .offset = offsetof(struct pbt_hparam, member)
+#define WORDS(list) .word = (list), .n_word = (int)(sizeof(list) / sizeof *(list))
+#define FROM_TO(a, b) .range = {.low = (a), .high = (b)}
+#define ANY_NUMBER .range = {.low = -HUGE_VAL, .high = HUGE_VAL}
+
+/* What each tunable may be, searched or fixed.  Momentum must stay below 1, or velocities
+ * never forget; smoothing of 1 leaves no label. */
+#define LR_LEGAL                                                                         \
+  { .low = 0, .high = 1000, .low_open = true }
+#define MOMENTUM_LEGAL                                                                   \
+  { .low = 0, .high = 0.9999 }
+#define DECAY_LEGAL                                                                      \
+  { .low = 0, .high = 10 }
+#define SMOOTHING_LEGAL                                                                  \
+  { .low = 0, .high = 1, .high_open = true }
+
+enum { READY = 1, BUDGET }; // alternatives
+
+static const struct pbt_key table[] = {
+    {"name", PBT_KEY_TEXT, TEXT_AT(name), .may_change = true,
+     .computed = "the file's name without `.toml`",
+     .help = "What the run is called, in its folder and in messages."},
+    {"seed", PBT_KEY_SEED, AT(seed), FROM_TO(0, HUGE_VAL), .fallback = 1,
+     .help = "The one number behind all randomness of the run."},
+    {"output", PBT_KEY_TEXT, TEXT_AT(output), .may_change = true,
+     .computed = "`runs/` and the job's name", .help = "The run folder."},
+    {"backend", PBT_KEY_WORD, AT(backend), WORDS(backend_word),
+     .help = "Where members train; `auto` takes the fastest that is there."},
+    {"threads", PBT_KEY_INT32, AT(threads), FROM_TO(1, 1024), .fallback = 1,
+     .may_change = true,
+     .help = "Processor threads of one member; results do not change."},
+    {"warm_start", PBT_KEY_TEXT, TEXT_AT(warm_start), .fallback_text = "",
+     .help = "A `best.h5` to take the first weights from; empty for fresh ones."},
+
+    {"population.size", PBT_KEY_INTEGER, AT(population.size), FROM_TO(0, 1e6),
+     .computed = "the number of ranks",
+     .help = "Members; 0 stands for the default; never fewer than ranks."},
+
+    {"task.kind", PBT_KEY_WORD, AT(task.kind), WORDS(task_word),
+     .help = "What is trained: a network that classifies images."},
+    {"task.metric", PBT_KEY_WORD, AT(task.metric), WORDS(metric_word),
+     .help = "The score on the validation split that is a member's fitness."},
+    {"task.sense", PBT_KEY_WORD, AT(task.sense), WORDS(sense_word),
+     .computed = "`minimize` for loss, else `maximize`",
+     .help = "Which end of the metric is the good one."},
+
+    {"network.kind", PBT_KEY_WORD, AT(network.kind), WORDS(network_word),
+     .fallback = PBT_NETWORK_LENET5, .help = "The network."},
+    {"network.hidden", PBT_KEY_INT32S, AT(network.hidden),
+     .count_offset = offsetof(struct pbt_job, network.n_hidden), .least = 1,
+     .most = PBT_MAX_HIDDEN, FROM_TO(1, 65536), .fallback_item = two_layers,
+     .n_fallback = 2, .when = "network.kind", .when_words = 1u << PBT_NETWORK_MLP,
+     .help = "Units of each hidden layer."},
+
+    {"data.kind", PBT_KEY_WORD, AT(data.kind), WORDS(data_word),
+     .help = "Digits that are drawn on the spot, or files in the IDX format of MNIST."},
+    {"data.folder", PBT_KEY_TEXT, TEXT_AT(data.folder), .required = true,
+     .when = "data.kind", .when_words = 1u << PBT_DATA_IDX,
+     .help = "Where the four files are; relative to where the program is started."},
+    {"data.train_images", PBT_KEY_TEXT, TEXT_AT(data.train_images),
+     .fallback_text = "train-images-idx3-ubyte", .when = "data.kind",
+     .when_words = 1u << PBT_DATA_IDX,
+     .help = "Name in the folder; `.gz` is tried as well."},
+    {"data.train_labels", PBT_KEY_TEXT, TEXT_AT(data.train_labels),
+     .fallback_text = "train-labels-idx1-ubyte", .when = "data.kind",
+     .when_words = 1u << PBT_DATA_IDX,
+     .help = "Name in the folder; `.gz` is tried as well."},
+    {"data.test_images", PBT_KEY_TEXT, TEXT_AT(data.test_images),
+     .fallback_text = "t10k-images-idx3-ubyte", .when = "data.kind",
+     .when_words = 1u << PBT_DATA_IDX,
+     .help = "Name in the folder; `.gz` is tried as well."},
+    {"data.test_labels", PBT_KEY_TEXT, TEXT_AT(data.test_labels),
+     .fallback_text = "t10k-labels-idx1-ubyte", .when = "data.kind",
+     .when_words = 1u << PBT_DATA_IDX,
+     .help = "Name in the folder; `.gz` is tried as well."},
+    {"data.train_size", PBT_KEY_INTEGER, AT(data.train_size), FROM_TO(0, 1e8),
+     .computed = "digits: 12000; idx: 0",
+     .help = "Images to train and validate with; idx: at most so many, 0 for all."},
+    {"data.test_size", PBT_KEY_INTEGER, AT(data.test_size), FROM_TO(0, 1e8),
+     .computed = "digits: 4000; idx: 0",
+     .help = "Images to test with; idx: at most so many, 0 for all."},
+    {"data.validation", PBT_KEY_REAL, AT(data.validation),
+     .range = {.low = 0, .high = 1, .low_open = true, .high_open = true}, .fallback = 0.1,
+     .help = "Share of the training images that fitness is measured on."},
+    {"data.seed", PBT_KEY_SEED, AT(data.seed), FROM_TO(0, HUGE_VAL),
+     .computed = "the job's `seed`",
+     .help = "Of the drawn digits and of the split into training and validation."},
+
+    {"optimizer.kind", PBT_KEY_WORD, AT(optimizer.kind), WORDS(optimizer_word),
+     .help = "Stochastic gradient descent with momentum and weight decay."},
+    {"optimizer.batch_size", PBT_KEY_INTEGER, AT(optimizer.batch_size), FROM_TO(1, 65536),
+     .fallback = 64, .help = "Images of one optimiser step."},
+    {"optimizer.lr", PBT_KEY_REAL, AT(optimizer.lr), .range = LR_LEGAL, .fallback = 0.05,
+     .help = "Learning rate."},
+    {"optimizer.momentum", PBT_KEY_REAL, AT(optimizer.momentum), .range = MOMENTUM_LEGAL,
+     .fallback = 0.9, .help = "Share of the last step's velocity that is kept."},
+    {"optimizer.weight_decay", PBT_KEY_REAL, AT(optimizer.weight_decay),
+     .range = DECAY_LEGAL, .fallback = 0.0001,
+     .help = "Pull of each weight to 0, added to its gradient."},
+    {"optimizer.label_smoothing", PBT_KEY_REAL, AT(optimizer.label_smoothing),
+     .range = SMOOTHING_LEGAL, .fallback = 0,
+     .help = "Share of the label that is spread over all classes."},
+
+    {"search.NAME.kind", PBT_KEY_WORD, IN_HPARAM(kind), WORDS(kind_word),
+     .required = true, .help = "How it is drawn and moved."},
+    {"search.NAME.low", PBT_KEY_REAL, IN_HPARAM(low), ANY_NUMBER, .required = true,
+     .when = "search.NAME.kind", .when_words = ~(1u << PBT_CHOICE),
+     .help = "The least value it may ever take."},
+    {"search.NAME.high", PBT_KEY_REAL, IN_HPARAM(high), ANY_NUMBER, .required = true,
+     .when = "search.NAME.kind", .when_words = ~(1u << PBT_CHOICE),
+     .help = "The greatest value it may ever take."},
+    {"search.NAME.start_low", PBT_KEY_REAL, IN_HPARAM(start_low), ANY_NUMBER,
+     .computed = "`low`", .when = "search.NAME.kind", .when_words = ~(1u << PBT_CHOICE),
+     .help = "First and redrawn values are not below this."},
+    {"search.NAME.start_high", PBT_KEY_REAL, IN_HPARAM(start_high), ANY_NUMBER,
+     .computed = "`high`", .when = "search.NAME.kind", .when_words = ~(1u << PBT_CHOICE),
+     .help = "First and redrawn values are not above this."},
+    {"search.NAME.options", PBT_KEY_REALS, IN_HPARAM(option),
+     .count_offset = offsetof(struct pbt_hparam, n_option), .least = 2,
+     .most = PBT_MAX_OPTION, ANY_NUMBER, .required = true, .when = "search.NAME.kind",
+     .when_words = 1u << PBT_CHOICE,
+     .help = "The numbers to choose from; a move goes to a neighbour in this list."},
+
+    {"exploit.kind", PBT_KEY_WORD, AT(exploit.kind), WORDS(exploit_word),
+     .help = "Who copies whom at a ready step; `none` is random search."},
+    {"exploit.fraction", PBT_KEY_REAL, AT(exploit.fraction),
+     .range = {.low = 0, .high = 0.5, .low_open = true}, .fallback = 0.2,
+     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TRUNCATION,
+     .help = "Share of the population replaced, and share copied from."},
+    {"exploit.pairing", PBT_KEY_WORD, AT(exploit.pairing), WORDS(pairing_word),
+     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TRUNCATION,
+     .help = "Who of the best a member copies: any, the i-th best for the i-th worst, or "
+             "place i modulo the number of the best."},
+    {"exploit.copy", PBT_KEY_WORD, AT(exploit.copy), WORDS(copy_word),
+     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TRUNCATION,
+     .help =
+         "What a copy takes: weights with optimiser state, hyperparameters, or both."},
+
+    {"explore.kind", PBT_KEY_WORD, AT(explore.kind), WORDS(explore_word),
+     .help = "How hyperparameters change after a copy."},
+    {"explore.factors", PBT_KEY_REALS, AT(explore.factor),
+     .count_offset = offsetof(struct pbt_job, explore.n_factor), .least = 1,
+     .most = PBT_MAX_FACTOR, .range = {.low = 0, .high = 1000, .low_open = true},
+     .not_one = true, .fallback_item = no_drift, .n_fallback = 2, .when = "explore.kind",
+     .when_words = 1u << PBT_EXPLORE_PERTURB,
+     .help = "A value is multiplied by one of these, drawn at random."},
+    {"explore.probability", PBT_KEY_REAL, AT(explore.probability), FROM_TO(0, 1),
+     .fallback = 1, .when = "explore.kind",
+     .when_words = 1u << PBT_EXPLORE_PERTURB | 1u << PBT_EXPLORE_RESAMPLE,
+     .help = "Of each hyperparameter to move (`perturb`) or to be redrawn (`resample`)."},
+    {"explore.resample", PBT_KEY_REAL, AT(explore.resample), FROM_TO(0, 1),
+     .fallback = 0.1, .when = "explore.kind", .when_words = 1u << PBT_EXPLORE_PERTURB,
+     .help = "Probability of each to be redrawn from its start range instead of moved."},
+    {"explore.bounds", PBT_KEY_WORD, AT(explore.bounds), WORDS(bounds_word),
+     .fallback = PBT_REFLECT, .when = "explore.kind",
+     .when_words = 1u << PBT_EXPLORE_PERTURB,
+     .help = "What happens to a value that would leave its bounds."},
+
+    {"ready.steps", PBT_KEY_INTEGER, AT(ready.steps), FROM_TO(1, 1e12),
+     .alternative = READY, .computed = "none: one of the two is required",
+     .help = "Optimiser steps between two ready steps."},
+    {"ready.epochs", PBT_KEY_REAL, AT(ready.epochs),
+     .range = {.low = 0, .high = 1e6, .low_open = true}, .alternative = READY,
+     .computed = "none: one of the two is required",
+     .help = "The same in passes over the training images; fractions are fine."},
+    {"ready.burn_in", PBT_KEY_INTEGER, AT(ready.burn_in), FROM_TO(0, 1e9),
+     .help = "Generations before the first copy."},
+
+    {"budget.generations", PBT_KEY_INTEGER, AT(budget.generations), FROM_TO(1, 1e9),
+     .alternative = BUDGET, .may_change = true,
+     .computed = "none: one of the three is required",
+     .help = "Ready steps until the run is finished."},
+    {"budget.steps", PBT_KEY_INTEGER, AT(budget.steps), FROM_TO(1, 1e15),
+     .alternative = BUDGET, .may_change = true,
+     .computed = "none: one of the three is required",
+     .help = "Optimiser steps of each member, rounded up to whole intervals."},
+    {"budget.epochs", PBT_KEY_REAL, AT(budget.epochs),
+     .range = {.low = 0, .high = 1e9, .low_open = true}, .alternative = BUDGET,
+     .may_change = true, .computed = "none: one of the three is required",
+     .help = "Passes of each member over the training images, likewise."},
+
+    {"checkpoint.every", PBT_KEY_INTEGER, AT(checkpoint.every), FROM_TO(1, 1e9),
+     .fallback = 1, .may_change = true,
+     .help = "Generations from one checkpoint to the next."},
+    {"checkpoint.keep", PBT_KEY_INTEGER, AT(checkpoint.keep), FROM_TO(1, 1e6),
+     .fallback = 2, .may_change = true, .help = "Checkpoints kept; older ones go."},
+};
+
+enum { N_KEY = sizeof table / sizeof *table };
+
+static const struct pbt_tunable tunable[] = {
+    {"lr", "optimizer.lr", offsetof(struct pbt_job, optimizer.lr), LR_LEGAL},
+    {"momentum", "optimizer.momentum", offsetof(struct pbt_job, optimizer.momentum),
+     MOMENTUM_LEGAL},
+    {"weight_decay", "optimizer.weight_decay",
+     offsetof(struct pbt_job, optimizer.weight_decay), DECAY_LEGAL},
+    {"label_smoothing", "optimizer.label_smoothing",
+     offsetof(struct pbt_job, optimizer.label_smoothing), SMOOTHING_LEGAL},
+};
+
+const struct pbt_key *pbt_job_keys(size_t *n) {
+  *n = N_KEY;
+  return table;
+}
+
+const struct pbt_tunable *pbt_job_tunables(size_t *n) {
+  *n = sizeof tunable / sizeof *tunable;
+  return tunable;
+}
+
+const char *pbt_metric_name(enum pbt_metric metric) {
+  return metric_word[metric];
+}
+
+const char *pbt_network_name(enum pbt_network_kind kind) {
+  return network_word[kind];
+}
+
+size_t pbt_key_parent(const char *dotted) {
+  const char *dot = strrchr(dotted, '.');
+  return dot != NULL ? (size_t)(dot - dotted) : 0;
+}
+
+const char *pbt_key_last(const char *dotted) {
+  const char *dot = strrchr(dotted, '.');
+  return dot != NULL ? dot + 1 : dotted;
+}
+
+int pbt_key_index(const char *name) {
+  for (int k = 0; k < N_KEY; k++) {
+    if (strcmp(table[k].name, name) == 0) {
+      return k;
+    }
+  }
+  return -1;
+}
+
+int pbt_key_find(const char *dotted, int *which) {
+  static const char prefix[] = "search.";
+  *which = -1;
+  if (strncmp(dotted, prefix, sizeof prefix - 1) != 0) {
+    int k = pbt_key_index(dotted);
+    return k >= 0 && !table[k].of_hparam ? k : -1;
+  }
+  const char *name = dotted + sizeof prefix - 1;
+  const char *dot = strchr(name, '.');
+  for (size_t t = 0; dot != NULL && t < sizeof tunable / sizeof *tunable; t++) {
+    size_t n = (size_t)(dot - name);
+    if (strlen(tunable[t].name) == n && memcmp(tunable[t].name, name, n) == 0) {
+      *which = (int)t;
+    }
+  }
+  if (*which < 0) {
+    return -1;
+  }
+  for (int k = 0; k < N_KEY; k++) {
+    if (table[k].of_hparam && strcmp(pbt_key_last(table[k].name), dot + 1) == 0) {
+      return k;
+    }
+  }
+  return -1;
+}
+
+bool pbt_range_has(const struct pbt_range *range, double value) {
+  return isfinite(value) &&
+         (range->low_open ? value > range->low : value >= range->low) &&
+         (range->high_open ? value < range->high : value <= range->high);
+}
+
+void pbt_range_text(const struct pbt_range *range, char *text, size_t bytes) {
+  char low[PBT_NUMBER_TEXT], high[PBT_NUMBER_TEXT];
+  pbt_spell_number(range->low, low);
+  pbt_spell_number(range->high, high);
+  if (!isfinite(range->low)) {
+    snprintf(text, bytes, "finite");
+  } else if (!isfinite(range->high)) {
+    snprintf(text, bytes, "%s %s", range->low_open ? "above" : "at least", low);
+  } else if (!range->low_open && !range->high_open) {
+    snprintf(text, bytes, "from %s to %s", low, high);
+  } else {
+    snprintf(text, bytes, "%s %s and %s %s", range->low_open ? "above" : "at least", low,
+             range->high_open ? "below" : "at most", high);
+  }
+}

@@ -256,8 +256,8 @@ uint8_t pbt_digit_draw(uint64_t seed, uint64_t index, uint8_t pixel[PBT_DIGIT_PI
   place_in_picture(&rng, &path);
   float ink[SIDE][SIDE];
   memset(ink, 0, sizeof ink);
-  float brightness = between(&rng, 0.55f, 1.0f);
-  float from = between(&rng, 0.5f, 1.7f);
+  float brightness = between(&rng, 0.6f, 1.0f);
+  float from = between(&rng, 0.6f, 1.7f);
   float to = from * between(&rng, 0.6f, 1.3f);
   float softness = between(&rng, 0.9f, 1.6f);
   draw_path(ink, &path, from, to, softness, brightness);

@@ -70,9 +70,8 @@ static pbt_status read_failed(const struct idx_file *idx) {
   switch (code) {
   case Z_ERRNO:
     return pbt_fail_errno(PBT_ERR_IO, "cannot read %s", idx->path);
-  case Z_DATA_ERROR:
-    return pbt_fail(PBT_ERR_DATA,
-                    "%s: damaged gzip file (%s); fetch or copy the file again", idx->path,
+  case Z_DATA_ERROR: // words are "PATH: incorrect data check"
+    return pbt_fail(PBT_ERR_DATA, "%s; the gzip file is damaged: fetch or copy it again",
                     words);
   case Z_MEM_ERROR:
     return pbt_fail(PBT_ERR_UNAVAILABLE, "no memory to read %s", idx->path);

@@ -105,7 +105,9 @@ pbt_status pbt_lineage_sync(struct pbt_lineage *lineage);
 /* NULL is fine; the first error is kept. */
 pbt_status pbt_lineage_close(struct pbt_lineage *lineage);
 
-/* Reading, also while it is written: committed generations only. */
+/* Reading, also while another process writes: committed generations only.  A file that is
+ * damaged or no lineage is PBT_ERR_DATA within a second.  Not in the process that writes:
+ * HDF5 holds a file once. */
 struct pbt_lineage_reader;
 struct pbt_lineage_shape {
   int64_t n_generation, n_member;
@@ -117,6 +119,14 @@ pbt_status pbt_lineage_open(const char *path, struct pbt_lineage_reader **reader
 pbt_status pbt_lineage_read(struct pbt_lineage_reader *reader, int64_t generation,
                             struct pbt_lineage_row row[],
                             struct pbt_lineage_commit *commit);
+/* How many generations are committed by now. */
+pbt_status pbt_lineage_count(struct pbt_lineage_reader *reader, int64_t *n_generation);
+/* What the file says of its job; borrowed until close. */
+const struct pbt_lineage_info *
+pbt_lineage_reader_info(const struct pbt_lineage_reader *reader);
+/* Every launch, oldest first; *start is counted memory, never NULL. */
+pbt_status pbt_lineage_read_starts(struct pbt_lineage_reader *reader,
+                                   struct pbt_lineage_start **start, int64_t *n);
 void pbt_lineage_reader_close(struct pbt_lineage_reader *reader); // NULL is fine
 
 #endif

@@ -8,7 +8,10 @@
 
 enum { TEXT_LIMIT = 1 << 24 }; // bytes of a text attribute that we are willing to read
 
+/* After a full disk HDF5's own cleanup at exit crashes on what it could not write; ours
+ * is explicit, so it is told to stay away, which must be its first call. */
 void pbt_h5_quiet(void) {
+  H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

@@ -16,7 +16,7 @@
 
 #include "base/status.h"
 
-/* Keeps HDF5 from printing; called by whatever opens a file. */
+/* Keeps HDF5 from printing and from cleaning up at exit; called before any other use. */
 void pbt_h5_quiet(void);
 
 /* pbt_fail with HDF5's own reason behind it; to be called right after the failed call. */

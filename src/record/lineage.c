@@ -12,8 +12,9 @@
  * middle of a rewrite.  Its row of `committed` is written and flushed last: the rows of a
  * generation without one were left by a death, and the next launch drops them.
  *
- * After a failed write the file is not touched again (H5Fclose would return 0 on a full
- * disk); what was committed stays readable.
+ * After a failed write the file is not touched again, not even closed (on a full disk
+ * H5Fclose writes what it can, leaves its tables in disorder and may return 0); what was
+ * committed stays readable.
  *
  * Fault sites: lineage_append (before a generation's rows), lineage_commit (after them,
  * before the commit).
@@ -417,13 +418,15 @@ pbt_status pbt_lineage_close(struct pbt_lineage *lineage) {
   if (lineage == NULL) {
     return PBT_OK;
   }
-  pbt_status status = PBT_OK;
-  if (!lineage->broken) {
-    status = PBT_H5(H5Fflush(lineage->file, H5F_SCOPE_GLOBAL), PBT_ERR_IO,
-                    "cannot write %s", lineage->path);
+  if (lineage->broken) { // HDF5 keeps the file until the process ends
+    pbt_mem_free(lineage->item);
+    pbt_mem_free(lineage);
+    return PBT_OK;
   }
+  pbt_status status = PBT_H5(H5Fflush(lineage->file, H5F_SCOPE_GLOBAL), PBT_ERR_IO,
+                             "cannot write %s", lineage->path);
   close_sets(lineage);
-  if (!pbt_h5_close_file(&lineage->file) && !lineage->broken && status == PBT_OK) {
+  if (!pbt_h5_close_file(&lineage->file) && status == PBT_OK) {
     status = pbt_h5_fail(PBT_ERR_IO, "cannot write %s", lineage->path);
   }
   free_all(lineage);

@@ -102,7 +102,7 @@ pbt_status pbt_lineage_append(struct pbt_lineage *lineage,
                               const struct pbt_lineage_commit *commit);
 /* To the disk: called at every checkpoint, which makes path.prev unnecessary: removed. */
 pbt_status pbt_lineage_sync(struct pbt_lineage *lineage);
-/* NULL is fine; the first error is kept. */
+/* NULL is fine.  After a failed append or sync nothing more is written. */
 pbt_status pbt_lineage_close(struct pbt_lineage *lineage);
 
 /* Reading, also while another process writes: committed generations only.  A file that is

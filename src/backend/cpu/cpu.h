@@ -1,0 +1,65 @@
+/* cpu.h - the CPU backend's own structs, shared by its files. */
+#ifndef PBT_BACKEND_CPU_CPU_H
+#define PBT_BACKEND_CPU_CPU_H
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/threads.h"
+
+struct cpu_backend {
+  struct pbt_backend base; // first
+  const struct cpu_kernels *kernels;
+  struct cpu_threads *threads; // NULL: one
+  int32_t n_threads;
+  char description[64];
+};
+
+extern const struct pbt_backend_ops pbt_backend_cpu;
+
+static inline struct cpu_backend *cpu_of(struct pbt_backend *backend) {
+  return (struct cpu_backend *)backend;
+}
+
+/* Where an activation of this shape lies. */
+struct cpu_stride pbt_cpu_stride(struct pbt_shape shape);
+size_t pbt_cpu_activation_bytes(const struct pbt_backend *backend, struct pbt_shape shape,
+                                int32_t max_batch);
+pbt_status pbt_cpu_activation_write(struct pbt_backend *backend, struct pbt_shape shape,
+                                    int32_t n, float *to, const float *from);
+pbt_status pbt_cpu_activation_read(struct pbt_backend *backend, struct pbt_shape shape,
+                                   int32_t n, float *to, const float *from);
+
+pbt_status pbt_cpu_data_open(struct pbt_backend *backend, const struct pbt_images *images,
+                             struct pbt_dataset **dataset);
+void pbt_cpu_data_close(struct pbt_backend *backend, struct pbt_dataset *dataset);
+pbt_status pbt_cpu_gather(struct pbt_backend *backend, const struct pbt_batch *batch,
+                          struct pbt_shape shape, float *x, int32_t *label);
+
+pbt_status pbt_cpu_layer_open(struct pbt_backend *backend,
+                              const struct pbt_layer_desc *desc, int32_t max_batch,
+                              struct pbt_layer **layer);
+void pbt_cpu_layer_close(struct pbt_backend *backend, struct pbt_layer *layer);
+pbt_status pbt_cpu_forward(struct pbt_backend *backend, struct pbt_layer *layer,
+                           const struct pbt_layer_io *io);
+pbt_status pbt_cpu_backward(struct pbt_backend *backend, struct pbt_layer *layer,
+                            const struct pbt_layer_io *io);
+const char *pbt_cpu_layer_describe(const struct pbt_layer *layer);
+
+/* The layer's convolution or dense part: its plan, filled and with memory, and back. */
+pbt_status pbt_cpu_conv_open(const struct cpu_backend *cpu,
+                             const struct pbt_layer_desc *desc, int32_t max_batch,
+                             struct cpu_conv *conv);
+void pbt_cpu_conv_close(struct cpu_conv *conv);
+void pbt_cpu_conv_forward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
+                          const struct pbt_layer_io *io);
+void pbt_cpu_conv_backward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
+                           const struct pbt_layer_io *io);
+pbt_status pbt_cpu_dense_open(const struct pbt_layer_desc *desc, int32_t max_batch,
+                              struct cpu_dense *dense);
+void pbt_cpu_dense_close(struct cpu_dense *dense);
+void pbt_cpu_dense_forward(const struct cpu_backend *cpu, const struct cpu_dense *dense,
+                           const struct pbt_layer_io *io);
+void pbt_cpu_dense_backward(const struct cpu_backend *cpu, const struct cpu_dense *dense,
+                            const struct pbt_layer_io *io);
+
+#endif

@@ -1,0 +1,21 @@
+/* isa.h - the functions of one instruction set, by their mangled names. */
+#ifndef PBT_BACKEND_CPU_ISA_ISA_H
+#define PBT_BACKEND_CPU_ISA_ISA_H
+
+#include "backend/cpu/isa/vector.h"
+
+enum { DENSE_TILE = WIDE ? 6 : 3 };
+
+cpu_range KERNEL(conv_forward), KERNEL(conv_mask_bias), KERNEL(conv_dx),
+    KERNEL(conv_unpool), KERNEL(conv_dweight);
+cpu_range KERNEL(conv_forward_plain), KERNEL(conv_dx_plain), KERNEL(conv_dweight_plain);
+int32_t KERNEL(conv_dweight_units)(const struct cpu_conv *conv);
+cpu_range KERNEL(dense_forward), KERNEL(dense_mask_bias), KERNEL(dense_dx),
+    KERNEL(dense_transpose), KERNEL(dense_dweight);
+cpu_range KERNEL(gather), KERNEL(update_sgd);
+void KERNEL(loss)(const struct pbt_loss_io *io);
+void KERNEL(exp)(int32_t n, float *x);
+/* One block's gradient before the pool into g (its origin at the block's start). */
+void KERNEL(unpool_block)(const struct cpu_conv_call *call, int32_t block, float *g);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * kernels.h - what each instruction set builds: one table of functions over lanes.
+ *
+ * An activation is [block][channel][y][x][16]: 16 samples innermost, so that one register
+ * (or two, or four) holds one pixel of 16 samples, weights are scalars that are
+ * broadcast, and every convolution loop runs over contiguous whole vectors without
+ * shuffles.  Halos are physical zeros.  The sources in isa/ are compiled once per
+ * instruction set; a function covers a range of independent units, which is also how
+ * threads share work.
+ *
+ * Every output element is one chain of fused multiply-adds in an order fixed here and not
+ * by the register tiles: hence the same bits from AVX-512 and from AVX2.
+ *   forward   bias, then input channel, ky, kx
+ *   dx        output channel, ky, kx
+ *   dweight   per lane: block, position (within a pool window row by row); then 16 lanes
+ *             by halves
+ */
+#ifndef PBT_BACKEND_CPU_KERNELS_H
+#define PBT_BACKEND_CPU_KERNELS_H
+
+#include "backend/backend.h"
+#include "backend/cpu/threads.h" // cpu_range
+
+enum { CPU_LANES = 16 };
+
+/* Where a plane stack lies: strides in floats, origin of pixel (0, 0) past the halo. */
+struct cpu_stride {
+  int64_t row, channel, block, origin;
+};
+
+/* A convolution: ic x ih x iw -> oc x ch x cw, pooled to oc x oh x ow. */
+struct cpu_conv {
+  int32_t ic, ih, iw, oc, ch, cw, oh, ow;
+  int32_t k, stride, pad, pool;
+  bool relu;
+  bool tiled;      // register tiles; else the plain loops
+  bool trim;       // dx skips the taps beyond the left and right edge
+  bool unpool;     // the gradient before the pool is written out, in `g`
+  bool all_blocks; // `g` holds every block, else one for each thread
+  struct cpu_stride x, y, g;
+  uint8_t *place; // [block][oc][oh][ow][16]: which pool window place won, CPU_PLACE_NONE
+  float *g_memory;
+  float *x_last; // the ragged last block of x with its padding lanes zeroed
+};
+
+enum { CPU_PLACE_NONE = 255, CPU_MAX_POOL = 15 };
+
+struct cpu_conv_call {
+  const struct cpu_conv *conv;
+  const struct pbt_layer_io *io;
+  int32_t blocks;
+  const float *x_tail; // the last block of x for dweight: io->x's own, or x_last
+};
+
+/* A dense layer; weights are (out, in). */
+struct cpu_dense {
+  int32_t in, out;
+  bool relu;
+  int32_t in_padded; // row length of x_samples, whole vectors
+  float *x_samples;  // [sample][in_padded]: x with lanes and inputs exchanged
+};
+
+struct cpu_dense_call {
+  const struct cpu_dense *dense;
+  const struct pbt_layer_io *io;
+  int32_t blocks;
+};
+
+/* One batch's samples, looked up. */
+struct cpu_gather_call {
+  const struct pbt_images *images;
+  const uint8_t *const *image; // (n)
+  int32_t n;
+  struct cpu_stride stride;
+  float *x;
+};
+
+struct cpu_kernels {
+  const char *name;
+  cpu_range *conv_forward;   // struct cpu_conv_call; units: blocks x rows of y
+  cpu_range *conv_mask_bias; // units: output channels: dy masked by ReLU, dbias
+  cpu_range *conv_dx;        // units: blocks
+  cpu_range *conv_unpool;    // units: blocks; into g, where all_blocks
+  cpu_range *conv_dweight;   // units: conv_dweight_units()
+  int32_t (*conv_dweight_units)(const struct cpu_conv *conv);
+  int32_t dense_tile;         // outputs or inputs of one unit of the dense functions
+  cpu_range *dense_forward;   // units: tiles of outputs
+  cpu_range *dense_mask_bias; // units: tiles of outputs: dy masked by ReLU, dbias
+  cpu_range *dense_dx;        // units: tiles of inputs
+  cpu_range *dense_transpose; // units: blocks; x into x_samples
+  cpu_range *dense_dweight;   // units: tiles of outputs
+  cpu_range *gather;          // units: blocks
+  void (*loss)(const struct pbt_loss_io *io);
+  cpu_range *update_sgd;            // struct pbt_update_io; units: vectors of 16
+  void (*exp)(int32_t n, float *x); // in place, n a multiple of 16; for the tests
+};
+
+extern const struct cpu_kernels pbt_cpu_kernels_generic;
+#if defined PBT_CPU_X86
+extern const struct cpu_kernels pbt_cpu_kernels_avx512;
+extern const struct cpu_kernels pbt_cpu_kernels_avx2;
+#define PBT_CPU_ISA_LIST "avx512, avx2, generic"
+#else
+#define PBT_CPU_ISA_LIST "generic"
+#endif
+
+static inline int32_t cpu_blocks(int32_t n) {
+  return (n + CPU_LANES - 1) / CPU_LANES;
+}
+
+#endif

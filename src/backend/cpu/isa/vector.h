@@ -85,6 +85,9 @@ ALWAYS vm less_equal(vf a, vf b) { // false with a NaN
 ALWAYS vm equal(vi a, vi b) {
   return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
 }
+ALWAYS vm below(vi a, vi b) {
+  return _mm512_cmplt_epi32_mask((__m512i)a, (__m512i)b);
+}
 ALWAYS vm differ(vi a, vi b) {
   return _mm512_cmpneq_epi32_mask((__m512i)a, (__m512i)b);
 }
@@ -110,6 +113,9 @@ ALWAYS vm less_equal(vf a, vf b) {
 }
 ALWAYS vm equal(vi a, vi b) {
   return a == b;
+}
+ALWAYS vm below(vi a, vi b) {
+  return a < b;
 }
 ALWAYS vm differ(vi a, vi b) {
   return a != b;
@@ -159,11 +165,14 @@ ALWAYS vi load_bytes(const uint8_t *p) {
 
 /* Lanes below n of the group that begins at lane `first`. */
 ALWAYS vm lanes_below(int32_t n, int32_t first) {
-  vi lane;
-  for (int i = 0; i < V; i++) {
-    lane[i] = i + first < n ? 1 : 0;
-  }
-  return equal(lane, splat_int(1));
+#if V == 16
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif V == 8
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  const vi lane = {0, 1, 2, 3};
+#endif
+  return below(lane, splat_int(n - first));
 }
 
 /* 16 lanes to one sum, by halves: the same bits whatever V is. */

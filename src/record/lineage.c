@@ -42,8 +42,9 @@ struct pbt_lineage {
   hid_t set[PBT_COLUMNS_MAX], native[PBT_COLUMNS_MAX];
   hid_t committed, commit_type;
   hid_t row_space; // of the n_member items in memory
-  char *item;      // n_member x PBT_COLUMN_ITEM bytes
-  bool broken;     // a write failed: hands off
+  hid_t transfer;
+  char *item;  // n_member x PBT_COLUMN_ITEM bytes
+  bool broken; // a write failed: hands off
 };
 
 static pbt_status beside(const char *path, const char *ending,
@@ -201,7 +202,7 @@ static pbt_status write_row(const struct pbt_lineage *it, hid_t set, hid_t nativ
   hid_t space = pbt_select_row(set, it->n_generation, n);
   pbt_status status = PBT_H5(space, PBT_ERR_IO, "cannot write %s of %s", name, it->path);
   if (status == PBT_OK) {
-    status = PBT_H5(H5Dwrite(set, native, memory, space, H5P_DEFAULT, data), PBT_ERR_IO,
+    status = PBT_H5(H5Dwrite(set, native, memory, space, it->transfer, data), PBT_ERR_IO,
                     "cannot write %s of %s", name, it->path);
   }
   pbt_h5_close(&space);
@@ -280,6 +281,7 @@ static void free_all(struct pbt_lineage *it) {
   }
   pbt_h5_close(&it->commit_type);
   pbt_h5_close(&it->row_space);
+  pbt_h5_close(&it->transfer);
   pbt_h5_close_file(&it->file);
   pbt_mem_free(it->item);
   pbt_mem_free(it);
@@ -287,7 +289,7 @@ static void free_all(struct pbt_lineage *it) {
 
 static pbt_status set_up(struct pbt_lineage *it, const char *path,
                          const struct pbt_lineage_info *info) {
-  it->file = it->committed = it->commit_type = it->row_space = -1;
+  it->file = it->committed = it->commit_type = it->row_space = it->transfer = -1;
   for (size_t i = 0; i < PBT_COLUMNS_MAX; i++) {
     it->set[i] = it->native[i] = -1;
   }
@@ -305,6 +307,8 @@ static pbt_status set_up(struct pbt_lineage *it, const char *path,
   PBT_TRY(PBT_H5(it->row_space = H5Screate_simple(1, &n, NULL), PBT_ERR_INTERNAL,
                  "cannot set up HDF5"));
   PBT_TRY(PBT_H5(it->commit_type = pbt_commit_type_open(true), PBT_ERR_INTERNAL,
+                 "cannot set up HDF5"));
+  PBT_TRY(PBT_H5(it->transfer = pbt_lineage_transfer(), PBT_ERR_INTERNAL,
                  "cannot set up HDF5"));
   for (size_t i = 0; i < it->n_column; i++) {
     PBT_TRY(PBT_H5(it->native[i] = pbt_column_type_open(it->column[i].type, true),

@@ -170,8 +170,17 @@ hid_t pbt_lineage_access(void) {
   enum { ATTEMPTS = 22 }; // naps of 1, 2, 4, ... ns between them: 4 ms in all
   hid_t access = pbt_h5_access(H5F_LIBVER_V110);
   if (access >= 0 && (H5Pset_file_locking(access, true, true) < 0 ||
-                      H5Pset_metadata_read_attempts(access, ATTEMPTS) < 0)) {
+                      H5Pset_metadata_read_attempts(access, ATTEMPTS) < 0 ||
+                      H5Pset_cache(access, 0, 0, 0, 0) < 0)) {
     pbt_h5_close(&access);
   }
   return access;
+}
+
+hid_t pbt_lineage_transfer(void) {
+  hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
+  if (transfer >= 0 && H5Pset_buffer(transfer, 4096, NULL, NULL) < 0) {
+    pbt_h5_close(&transfer);
+  }
+  return transfer;
 }

@@ -47,7 +47,13 @@ hid_t pbt_start_type_open(bool native);
 hid_t pbt_select_row(hid_t set, int64_t row, int64_t n);
 
 /* Access for lineage files: locks where the file system has them; gives up on damaged
- * metadata after milliseconds (HDF5's own patience for SWMR readers is years). */
+ * metadata after milliseconds (HDF5's own patience for SWMR readers is years); no cache
+ * of chunks: each is used once, and HDF5 walks over the cached ones whenever a set grows.
+ */
 hid_t pbt_lineage_access(void);
+
+/* How rows are transferred: HDF5 would clear a megabyte for each row it has to convert.
+ */
+hid_t pbt_lineage_transfer(void);
 
 #endif

@@ -33,7 +33,7 @@ struct pbt_lineage_reader {
   int64_t rows[PBT_COLUMNS_MAX]; // that we know of
   hid_t committed, commit_type;
   int64_t n_generation;
-  hid_t row_space;
+  hid_t row_space, transfer;
   char *item; // n_member x PBT_COLUMN_ITEM bytes
 };
 
@@ -192,7 +192,7 @@ static pbt_status read_commit(struct pbt_lineage_reader *it, int64_t generation,
   pbt_status status =
       PBT_H5(memory < 0 || space < 0 ? -1
                                      : H5Dread(it->committed, it->commit_type, memory,
-                                               space, H5P_DEFAULT, commit),
+                                               space, it->transfer, commit),
              PBT_ERR_DATA, "cannot read committed");
   pbt_h5_close(&space);
   pbt_h5_close(&memory);
@@ -230,6 +230,8 @@ static pbt_status open_all(struct pbt_lineage_reader *it) {
   PBT_TRY(status);
   PBT_TRY(get_facts(it));
   PBT_TRY(open_columns(it));
+  PBT_TRY(PBT_H5(it->transfer = pbt_lineage_transfer(), PBT_ERR_INTERNAL,
+                 "cannot set up HDF5"));
   const hsize_t n = (hsize_t)it->info.n_member;
   PBT_TRY(PBT_H5(it->row_space = H5Screate_simple(1, &n, NULL), PBT_ERR_INTERNAL,
                  "cannot set up HDF5"));
@@ -240,7 +242,7 @@ static pbt_status open_all(struct pbt_lineage_reader *it) {
 static pbt_status open_once(const char *path, struct pbt_lineage_reader **reader) {
   struct pbt_lineage_reader *it;
   PBT_TRY(PBT_NEW(1, &it));
-  it->file = it->committed = it->commit_type = it->row_space = -1;
+  it->file = it->committed = it->commit_type = it->row_space = it->transfer = -1;
   for (size_t i = 0; i < PBT_COLUMNS_MAX; i++) {
     it->set[i] = it->native[i] = -1;
   }
@@ -287,6 +289,7 @@ void pbt_lineage_reader_close(struct pbt_lineage_reader *reader) {
   pbt_h5_close(&reader->committed);
   pbt_h5_close(&reader->commit_type);
   pbt_h5_close(&reader->row_space);
+  pbt_h5_close(&reader->transfer);
   pbt_h5_close_file(&reader->file);
   pbt_mem_free(reader->job_text);
   pbt_mem_free(reader->job_name);
@@ -359,7 +362,7 @@ static pbt_status read_column(struct pbt_lineage_reader *it, size_t i, int64_t g
   hid_t space = pbt_select_row(it->set[i], generation, it->info.n_member);
   pbt_status status = PBT_H5(space < 0 ? -1
                                        : H5Dread(it->set[i], it->native[i], it->row_space,
-                                                 space, H5P_DEFAULT, it->item),
+                                                 space, it->transfer, it->item),
                              PBT_ERR_DATA, "cannot read %s of generation %lld",
                              column->name, (long long)generation);
   pbt_h5_close(&space);

@@ -52,8 +52,10 @@ static void read_word(const char *path, char word[WORD]) {
   }
 }
 
-/* Field 22 of /proc/PID/stat, counted after the name, which may hold anything; -1 if
- * there is no such process. */
+enum { ENDED = -2 };
+
+/* Field 22 of /proc/PID/stat, counted after the name, which may hold anything; -1 if it
+ * cannot be read, ENDED for a process that only waits to be collected. */
 static long long start_of(long long pid) {
   char path[64], text[1024];
   snprintf(path, sizeof path, "/proc/%lld/stat", pid);
@@ -65,6 +67,9 @@ static long long start_of(long long pid) {
   fclose(file);
   text[n] = '\0';
   char *at = strrchr(text, ')');
+  if (at != NULL && (strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0)) {
+    return ENDED;
+  }
   for (int field = 2; at != NULL && field < 22; field++) {
     at = strchr(at + 1, ' ');
   }
@@ -131,7 +136,8 @@ static enum life life_of(const struct holder *holder, const struct holder *us) {
     return DEAD;
   }
   long long start = start_of(holder->pid);
-  return start >= 0 && start != holder->start ? DEAD : ALIVE; // the pid was used again
+  bool used_again = start >= 0 && start != holder->start;
+  return start == ENDED || used_again ? DEAD : ALIVE;
 }
 
 static bool may_take_over(const struct holder *holder, const struct holder *us) {
@@ -246,6 +252,16 @@ static pbt_status refuse(const char *run, const char *lock, const struct holder 
                   run, holder->pid, holder->host, job, holder->time, age);
 }
 
+/* A launcher returns a moment before the last of its processes is gone: whoever starts
+ * the job again at once must not be refused for that. */
+static bool holder_leaves(const struct holder *holder, const struct holder *us) {
+  enum { PATIENCE = 60 }; // times 50 ms
+  for (int i = 0; i < PATIENCE && life_of(holder, us) == ALIVE; i++) {
+    usleep(50 * 1000);
+  }
+  return may_take_over(holder, us);
+}
+
 pbt_status pbt_run_lock(const char *run, bool take_over) {
   char lock[PBT_PATH_BYTES], text[LOCK_LIMIT];
   PBT_TRY(pbt_file_make_folders(run));
@@ -263,7 +279,7 @@ pbt_status pbt_run_lock(const char *run, bool take_over) {
       continue; // released just now
     }
     bool known = parse_holder(text, &holder);
-    if (!take_over && (!known || !may_take_over(&holder, &us))) {
+    if (!take_over && (!known || !holder_leaves(&holder, &us))) {
       return refuse(run, lock, known ? &holder : NULL);
     }
     if (known && !same_process(&holder, &us)) {

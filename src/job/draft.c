@@ -256,7 +256,7 @@ static pbt_status settle_alternatives(struct pbt_draft *draft, int k,
 static pbt_status open_table(struct pbt_draft *draft, const char *dotted,
                              const struct pbt_origin *from) {
   if (!pbt_is_table(dotted)) {
-    return pbt_draft_unknown(draft, from, dotted);
+    return pbt_draft_unknown(draft, from, dotted, true);
   }
   if (strncmp(dotted, "search.", 7) == 0) {
     size_t n;
@@ -284,7 +284,7 @@ static pbt_status apply(struct pbt_draft *draft, const struct pbt_toml *toml,
       continue;
     }
     if (k < 0) {
-      return pbt_draft_unknown(draft, &at_key, e->key);
+      return pbt_draft_unknown(draft, &at_key, e->key, false);
     }
     struct slot slot = slot_of(draft, k, tunable, &at_key);
     PBT_TRY(store(draft, &slot, e, &at_value));

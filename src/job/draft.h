@@ -62,7 +62,8 @@ pbt_status pbt_draft_check_search(struct pbt_draft *draft, int32_t i);
 pbt_status pbt_draft_finish(struct pbt_draft *draft);
 /* Records an unknown key or table, what is known there, and the nearest (unknown.c). */
 pbt_status pbt_draft_unknown(const struct pbt_draft *draft,
-                             const struct pbt_origin *origin, const char *dotted);
+                             const struct pbt_origin *origin, const char *dotted,
+                             bool is_table);
 /* Whether keys begin with this name and a dot: "data", "search", "search.lr". */
 bool pbt_is_table(const char *dotted);
 

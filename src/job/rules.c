@@ -276,8 +276,8 @@ static pbt_status check_purpose(const struct pbt_draft *draft) {
 pbt_status pbt_draft_finish(struct pbt_draft *draft) {
   PBT_TRY(fixed_or_searched(draft));
   PBT_TRY(check_places(draft));
+  PBT_TRY(check_purpose(draft));
   PBT_TRY(check_alternatives(draft));
   PBT_TRY(compute(draft));
-  PBT_TRY(check_purpose(draft));
   return check_population(draft);
 }

@@ -123,13 +123,26 @@ static pbt_status say(const struct pbt_draft *draft, const struct pbt_origin *or
   return status;
 }
 
+/* Bytes of a dotted name's first part, which may be quoted and hold dots itself. */
+static int first_part(const char *dotted) {
+  if (dotted[0] != '"') {
+    return (int)strcspn(dotted, ".");
+  }
+  int n = 1;
+  while (dotted[n] != '\0' && dotted[n] != '"') {
+    n += dotted[n] == '\\' && dotted[n + 1] != '\0' ? 2 : 1;
+  }
+  return n + (dotted[n] == '"');
+}
+
 pbt_status pbt_draft_unknown(const struct pbt_draft *draft,
-                             const struct pbt_origin *origin, const char *dotted) {
+                             const struct pbt_origin *origin, const char *dotted,
+                             bool is_table) {
   struct names known = {.n = 0}, tables = {.n = 0};
   if (starts_with(dotted, search_prefix, sizeof search_prefix - 1)) {
     char name[64], table[sizeof name + sizeof search_prefix];
     const char *rest = dotted + sizeof search_prefix - 1;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(rest, "."), rest);
+    snprintf(name, sizeof name, "%.*s", first_part(rest), rest);
     snprintf(table, sizeof table, "search.%s", name);
     if (!pbt_is_table(table)) {
       all_tunables(&known);
@@ -150,10 +163,10 @@ pbt_status pbt_draft_unknown(const struct pbt_draft *draft,
     return pbt_draft_fail(draft, origin, "`%s` must be a table", dotted);
   }
   char top[64];
-  snprintf(top, sizeof top, "%.*s", (int)strcspn(dotted, "."), dotted);
+  snprintf(top, sizeof top, "%.*s", first_part(dotted), dotted);
   bool inside = dotted[strlen(top)] == '.';
   all_tables(&tables);
-  if (inside && !pbt_is_table(top)) {
+  if ((inside || is_table) && !pbt_is_table(top)) {
     return say(draft, origin, "table", top, "the tables are", &tables, NULL);
   }
   char where[96];

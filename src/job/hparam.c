@@ -38,7 +38,11 @@ static double reflect(const struct pbt_hparam *hparam, double value) {
     return clip(hparam, pbt_exp(low + width * fold((pbt_log(value) - low) / width)));
   }
   double width = hparam->high - hparam->low;
-  double folded = hparam->low + width * fold((value - hparam->low) / width);
+  double unit = (value - hparam->low) / width;
+  if (!isfinite(unit)) {
+    return clip(hparam, value);
+  }
+  double folded = hparam->low + width * fold(unit);
   return clip(hparam, discrete(hparam) ? round_half_up(folded) : folded);
 }
 
@@ -84,6 +88,7 @@ static double step_discrete(const struct pbt_hparam *hparam, double value, doubl
     to = scaled != from ? scaled : to;
   }
   to = pbt_hparam_bound(hparam, to, bounce);
+  to = to != from ? to : pbt_hparam_bound(hparam, from + direction, PBT_CLIP);
   return to != from ? to : pbt_hparam_bound(hparam, from - direction, PBT_CLIP);
 }
 

@@ -132,15 +132,16 @@ struct choice {
 /* [k / 2]: many filters at once, or one. */
 #if WIDE
 TILE(1, 1, 8)
-TILE(1, 1, 1) TILE(3, 3, 2) TILE(3, 3, 1) TILE(5, 5, 1) static const
-    struct choice tile_table[3][2] = {
-        {{pooled_1_8, row_1_8, 1, 8}, {pooled_1_1, row_1_1, 1, 1}},
-        {{pooled_3_2, row_3_2, 3, 2}, {pooled_3_1, row_3_1, 3, 1}},
-        {{pooled_5_1, row_5_1, 5, 1}, {pooled_5_1, row_5_1, 5, 1}},
+TILE(1, 1, 1)
+TILE(3, 3, 2) TILE(3, 3, 1) TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
+    {{pooled_1_8, row_1_8, 1, 8}, {pooled_1_1, row_1_1, 1, 1}},
+    {{pooled_3_2, row_3_2, 3, 2}, {pooled_3_1, row_3_1, 3, 1}},
+    {{pooled_5_1, row_5_1, 5, 1}, {pooled_5_1, row_5_1, 5, 1}},
 };
 #else
 TILE(1, 1, 4)
-TILE(1, 1, 1) TILE(3, 1, 3) TILE(3, 1, 1) TILE(5, 1, 2) TILE(5, 1, 1) static const
+TILE(1, 1, 1)
+TILE(3, 1, 3) TILE(3, 1, 1) TILE(5, 1, 2) TILE(5, 1, 1) static const
     struct choice tile_table[3][2] = {
         {{pooled_1_4, row_1_4, 1, 4}, {pooled_1_1, row_1_1, 1, 1}},
         {{pooled_3_3, row_3_3, 1, 3}, {pooled_3_1, row_3_1, 1, 1}},

@@ -18,7 +18,7 @@ static vf convolve(const struct cpu_conv *conv, const float *x, const float *wei
 
 /* One pooled output; x at the first tap of the window's first place. */
 static void forward_one(const struct cpu_conv *conv, const float *x, const float *weight,
-                        float bias, float *y, uint8_t *place) {
+                        float bias, float *y, int64_t place) {
   int32_t pool = conv->pool > 0 ? conv->pool : 1;
   int64_t down = conv->stride * conv->x.row, right = conv->stride * CPU_LANES;
   vf best = convolve(conv, x, weight, splat(bias));
@@ -36,7 +36,7 @@ static void forward_one(const struct cpu_conv *conv, const float *x, const float
   }
   store(y, best);
   if (conv->pool > 0) {
-    store_bytes(place, won);
+    store_bytes(conv->place + place, won);
   }
 }
 
@@ -59,7 +59,7 @@ void KERNEL(conv_forward_plain)(const void *context, int32_t begin, int32_t end,
         for (int32_t g = 0; g < CPU_LANES; g += V) {
           forward_one(conv, x + ox * step * CPU_LANES + g, io->weight + o * filter,
                       io->bias[o], y + o * conv->y.channel + ox * CPU_LANES + g,
-                      conv->place + (first + ox) * CPU_LANES + g);
+                      (first + ox) * CPU_LANES + g);
         }
       }
     }

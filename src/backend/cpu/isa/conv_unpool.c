@@ -3,10 +3,11 @@
 
 /* What reaches the sum of one output of the lane group: dy through ReLU and padding. */
 ALWAYS vf passed(const struct cpu_conv *conv, const float *dy, const float *y,
-                 const uint8_t *place) {
+                 int64_t place) {
   vf v = load(dy);
   if (conv->pool > 0) {
-    return keep(differ(load_bytes(place), splat_int(CPU_PLACE_NONE)), v);
+    vi won = load_bytes(conv->place + place);
+    return keep(differ(won, splat_int(CPU_PLACE_NONE)), v);
   }
   return conv->relu ? choose(less_equal(load(y), splat(0)), splat(0), v) : v;
 }
@@ -19,16 +20,11 @@ static void mask_plane(const struct cpu_conv_call *call, int32_t block, int32_t 
   int32_t rest = call->io->n - block * CPU_LANES;
   bool ragged = rest < CPU_LANES;
   vm used = lanes_below(rest, g);
-  const uint8_t *place = NULL;
-  if (conv->pool > 0) {
-    place = conv->place +
-            (int64_t)(block * conv->oc + o) * conv->oh * conv->ow * CPU_LANES + g;
-  }
+  int64_t place = (int64_t)(block * conv->oc + o) * conv->oh * conv->ow * CPU_LANES + g;
   for (int32_t oy = 0; oy < conv->oh; oy++) {
     float *dy = call->io->dy + first + oy * conv->y.row;
     const float *y = call->io->y + first + oy * conv->y.row;
-    const uint8_t *row =
-        conv->pool > 0 ? place + (int64_t)oy * conv->ow * CPU_LANES : NULL;
+    int64_t row = place + (int64_t)oy * conv->ow * CPU_LANES;
     for (int32_t ox = 0; ox < conv->ow; ox++) {
       int64_t at = (int64_t)ox * CPU_LANES;
       vf v = passed(conv, dy + at, y + at, row + at);
@@ -60,7 +56,7 @@ void KERNEL(conv_mask_bias)(const void *context, int32_t begin, int32_t end,
   }
 }
 
-/* One plane; g_row is where the channel's row 0 goes. */
+/* One plane; `place` is read only under a pool. */
 static void unpool_plane(const struct cpu_conv *conv, const float *dy,
                          const uint8_t *place, float *to) {
   int32_t pool = conv->pool;

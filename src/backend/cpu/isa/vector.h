@@ -37,7 +37,11 @@ enum { GROUPS = CPU_LANES / V };
 #define KERNEL(name) PBT_JOIN(pbt_cpu_##name, PBT_ISA)
 
 #define ALWAYS static inline __attribute__((always_inline))
+#if defined PBT_KEEP_LOOPS
+#define UNROLL
+#else
 #define UNROLL _Pragma("GCC unroll 64")
+#endif
 
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));

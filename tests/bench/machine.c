@@ -1,0 +1,107 @@
+/*
+ * The floor under a step is its multiply-adds at the rate this core sustains in
+ * registers.  The rate is measured, not looked up, because clocks move: 12 independent
+ * chains hide the latency, and the loop has no memory access.
+ */
+#include "machine.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+void machine_name(char *text, size_t bytes) {
+  snprintf(text, bytes, "unknown");
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  char line[256];
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    char *value = strstr(line, ": ");
+    if (strncmp(line, "model name", 10) == 0 && value != NULL) {
+      value[strcspn(value, "\n")] = '\0';
+      snprintf(text, bytes, "%s", value + 2);
+      break;
+    }
+  }
+  if (file != NULL) {
+    fclose(file);
+  }
+}
+
+enum { CHAINS = 12, ROUNDS = 100000 };
+
+/* Defines NAME: CHAINS x ROUNDS fused multiply-adds of BYTES wide vectors. */
+#define PEAK(NAME, BYTES, TARGET, OPERATION)                                             \
+  typedef float NAME##_vector __attribute__((vector_size(BYTES)));                       \
+  TARGET static double NAME(void) {                                                      \
+    NAME##_vector acc[CHAINS];                                                           \
+    NAME##_vector a, b;                                                                  \
+    for (size_t i = 0; i < BYTES / 4; i++) {                                             \
+      a[i] = 0.999F;                                                                     \
+      b[i] = 0.001F;                                                                     \
+    }                                                                                    \
+    _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) {                          \
+      acc[c] = a * (float)c;                                                             \
+    }                                                                                    \
+    double start = pbt_seconds();                                                        \
+    for (int i = 0; i < ROUNDS; i++) {                                                   \
+      _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) {                        \
+        OPERATION;                                                                       \
+      }                                                                                  \
+    }                                                                                    \
+    _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) {                          \
+      __asm__ volatile("" : : "x"(acc[c]));                                              \
+    }                                                                                    \
+    double seconds = pbt_seconds() - start;                                              \
+    return 2.0 * CHAINS * ROUNDS * (BYTES / 4) / seconds;                                \
+  }
+
+#define ASM_FMA __asm__("vfmadd213ps %2, %1, %0" : "+v"(acc[c]) : "v"(a), "v"(b))
+
+#if defined __x86_64__
+PEAK(peak_avx512, 64, __attribute__((target("avx512f"))), ASM_FMA)
+PEAK(peak_avx2, 32, __attribute__((target("avx2,fma"))), ASM_FMA)
+#endif
+PEAK(peak_generic, 16, , acc[c] = acc[c] * a + b)
+
+double machine_flops(const char *isa) {
+#if defined __x86_64__
+  if (strcmp(isa, "avx512") == 0 && __builtin_cpu_supports("avx512f")) {
+    return peak_avx512();
+  }
+  if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2")) {
+    return peak_avx2();
+  }
+#endif
+  return strcmp(isa, "generic") == 0 ? peak_generic() : 0;
+}
+
+/* Sums `bytes` bytes `times` times over. */
+static double read_rate(size_t bytes, int times) {
+  typedef uint64_t wide __attribute__((vector_size(64)));
+  wide *data = aligned_alloc(64, bytes);
+  if (data == NULL) {
+    return 0;
+  }
+  memset(data, 1, bytes);
+  wide sum = {0};
+  double start = pbt_seconds();
+  for (int t = 0; t < times; t++) {
+    for (size_t i = 0; i < bytes / sizeof *data; i++) {
+      sum += data[i];
+    }
+    __asm__ volatile("" : : "r"(data), "r"(sum[t & 7]) : "memory");
+  }
+  double seconds = pbt_seconds() - start;
+  free(data);
+  return (double)bytes * times / seconds;
+}
+
+double machine_memory(void) {
+  return read_rate((size_t)64 << 20, 2);
+}
+
+double machine_cache(void) {
+  return read_rate((size_t)256 << 10, 100);
+}

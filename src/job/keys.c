@@ -58,7 +58,7 @@ static const struct pbt_key table[] = {
      .computed = "`runs/` and the job's name", .help = "The run folder."},
     {"backend", PBT_KEY_WORD, AT(backend), WORDS(backend_word),
      .help = "Where members train; `auto` takes the fastest that is there."},
-    {"threads", PBT_KEY_INT32, AT(threads), FROM_TO(1, 1024), .fallback = 1,
+    {"threads", PBT_KEY_INT32, AT(threads), FROM_TO(1, 256), .fallback = 1,
      .may_change = true,
      .help = "Processor threads of one member; results do not change."},
     {"warm_start", PBT_KEY_TEXT, TEXT_AT(warm_start), .fallback_text = "",

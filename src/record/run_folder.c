@@ -255,7 +255,7 @@ static pbt_status refuse(const char *run, const char *lock, const struct holder 
 /* A launcher returns a moment before the last of its processes is gone: whoever starts
  * the job again at once must not be refused for that. */
 static bool holder_leaves(const struct holder *holder, const struct holder *us) {
-  enum { PATIENCE = 60 }; // times 50 ms
+  enum { PATIENCE = 20 }; // times 50 ms
   for (int i = 0; i < PATIENCE && life_of(holder, us) == ALIVE; i++) {
     usleep(50 * 1000);
   }

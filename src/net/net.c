@@ -269,6 +269,10 @@ pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *datas
   return net->backend->ops->read(net->backend, tally, net->tally.memory, sizeof *tally);
 }
 
+double pbt_net_step_flops(const struct pbt_net *net, int32_t n) {
+  return 3.0 * 2.0 * (double)net->plan.multiply_adds * (double)n;
+}
+
 size_t pbt_net_bytes(const struct pbt_net *net) {
   return net->bytes;
 }

@@ -89,6 +89,10 @@ pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
 pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *dataset,
                             int64_t begin, int64_t count, struct pbt_tally *tally);
 
+/* Floating-point operations of one training step on n samples: forward, and backward at
+ * twice as many. */
+double pbt_net_step_flops(const struct pbt_net *net, int32_t n);
+
 /* Bytes of backend memory held: arena, gradient, activations. */
 size_t pbt_net_bytes(const struct pbt_net *net);
 

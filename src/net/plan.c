@@ -57,6 +57,9 @@ static pbt_status plan_layer(const struct pbt_net_spec *spec, int32_t i,
     plan->fan_in[i] = (int64_t)in.c * in.h * in.w;
   }
   plan->parameters += (plan->fan_in[i] + 1) * layer->out;
+  int64_t pool = layer->pool > 0 ? layer->pool : 1;
+  plan->multiply_adds +=
+      plan->fan_in[i] * layer->out * desc->out.h * desc->out.w * pool * pool;
   return PBT_OK;
 }
 

@@ -15,6 +15,7 @@ struct pbt_net_plan {
   struct pbt_layer_desc layer[PBT_MAX_LAYERS];
   int64_t fan_in[PBT_MAX_LAYERS];
   int64_t parameters;
+  int64_t multiply_adds; // of one sample's forward pass, whole pools only
 };
 
 /* Shapes of every layer; PBT_ERR_DATA where they do not fit. */

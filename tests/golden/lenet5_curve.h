@@ -10,8 +10,9 @@ enum { CURVE_STEPS = 50, CURVE_BATCH = 64, CURVE_SEED = 1 };
  *
  * Two outputs of a convolution that agree to the last bits are a tie that the max-pool
  * may break one way in float and another in double; from there the curves part (1e-3
- * within tens of steps).  About every second seed meets such a tie within 50 steps; this
- * one does not, on any instruction set, so the curves agree to rounding. */
+ * within tens of steps).  Of twelve settings tried (seeds 1 to 6, lr 0.01 and 0.005), ten
+ * stayed within 1e-3 of PyTorch for 50 steps; this one, chosen from them, meets no tie on
+ * any instruction set, so the curves agree to rounding. */
 static inline struct world open_curve(void) {
   const struct pbt_data_source source = {.kind = PBT_SOURCE_DIGITS,
                                          .train_size = 1250,

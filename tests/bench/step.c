@@ -280,11 +280,13 @@ static pbt_status measure(struct trainer *t, const char *isa, int32_t rounds,
     for (int p = 0; p < PHASES; p++) {
       r->phase[p][k] = t->seconds[p];
     }
-    double start = pbt_seconds();
+    double seconds[STEPS_A_ROUND];
     for (int i = 0; i < STEPS_A_ROUND; i++) {
+      double start = pbt_seconds();
       PBT_TRY(run_step(t, false));
+      seconds[i] = pbt_seconds() - start;
     }
-    r->step[k] = (pbt_seconds() - start) / STEPS_A_ROUND;
+    r->step[k] = median(seconds, STEPS_A_ROUND);
   }
   return PBT_OK;
 }

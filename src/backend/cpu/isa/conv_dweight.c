@@ -10,7 +10,8 @@
  */
 #include "backend/cpu/isa/isa.h"
 
-enum { MAX_TILE = 25, MAX_GRADIENTS = 32 };
+/* lane_sum has room for whole groups of 16 sums beyond any tile's first. */
+enum { MAX_TILE = 25, MAX_GRADIENTS = 32, MAX_SUMS = 48 };
 
 struct tile_at {
   const struct cpu_conv_call *call;
@@ -133,7 +134,8 @@ struct choice {
 #if WIDE
 TILE(1, 1, 8)
 TILE(1, 1, 1)
-TILE(3, 3, 2) TILE(3, 3, 1) TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
+TILE(3, 3, 2)
+TILE(3, 3, 1) TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
     {{pooled_1_8, row_1_8, 1, 8}, {pooled_1_1, row_1_1, 1, 1}},
     {{pooled_3_2, row_3_2, 3, 2}, {pooled_3_1, row_3_1, 3, 1}},
     {{pooled_5_1, row_5_1, 5, 1}, {pooled_5_1, row_5_1, 5, 1}},
@@ -141,11 +143,11 @@ TILE(3, 3, 2) TILE(3, 3, 1) TILE(5, 5, 1) static const struct choice tile_table[
 #else
 TILE(1, 1, 4)
 TILE(1, 1, 1)
-TILE(3, 1, 3) TILE(3, 1, 1) TILE(5, 1, 2) TILE(5, 1, 1) static const
-    struct choice tile_table[3][2] = {
-        {{pooled_1_4, row_1_4, 1, 4}, {pooled_1_1, row_1_1, 1, 1}},
-        {{pooled_3_3, row_3_3, 1, 3}, {pooled_3_1, row_3_1, 1, 1}},
-        {{pooled_5_2, row_5_2, 1, 2}, {pooled_5_1, row_5_1, 1, 1}},
+TILE(3, 1, 3)
+TILE(3, 1, 1) TILE(5, 1, 2) TILE(5, 1, 1) static const struct choice tile_table[3][2] = {
+    {{pooled_1_4, row_1_4, 1, 4}, {pooled_1_1, row_1_1, 1, 1}},
+    {{pooled_3_3, row_3_3, 1, 3}, {pooled_3_1, row_3_1, 1, 1}},
+    {{pooled_5_2, row_5_2, 1, 2}, {pooled_5_1, row_5_1, 1, 1}},
 };
 #endif
 
@@ -169,7 +171,7 @@ static void dweight_tile(const struct cpu_conv_call *call, const struct choice *
   const struct cpu_conv *conv = call->conv;
   int32_t k = conv->k, taps = tile->rows * k;
   int32_t o = first + tile->oc <= conv->oc ? first : conv->oc - tile->oc;
-  _Alignas(64) float lane_sum[MAX_TILE * CPU_LANES];
+  _Alignas(64) float lane_sum[MAX_SUMS * CPU_LANES];
   for (int32_t ky = 0; ky < k; ky += tile->rows) {
     for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
       struct tile_at at = {call, o, i, ky, lane};
@@ -177,9 +179,7 @@ static void dweight_tile(const struct cpu_conv_call *call, const struct choice *
     }
     for (int32_t j = first - o; j < tile->oc; j++) {
       float *to = call->io->dweight + ((int64_t)(o + j) * conv->ic + i) * k * k + ky * k;
-      for (int32_t t = 0; t < taps; t++) {
-        to[t] = sum_lanes(lane_sum + (j * taps + t) * CPU_LANES);
-      }
+      sum_lanes(lane_sum + j * taps * CPU_LANES, taps, to);
     }
   }
 }

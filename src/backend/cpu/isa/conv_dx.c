@@ -109,17 +109,17 @@ struct choice {
 #if WIDE
 MIDDLES(3, 6)
 MIDDLES(4, 4)
-MIDDLES(3, 4) MIDDLES(1, 4) MIDDLES(4, 1) MIDDLES(1, 1) static const
-    struct choice middle_table[] = {CHOICE(3, 6), CHOICE(4, 4), CHOICE(3, 4),
-                                    CHOICE(1, 4), CHOICE(4, 1), CHOICE(1, 1)};
+MIDDLES(3, 4)
+MIDDLES(1, 4) MIDDLES(4, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
+    CHOICE(3, 6), CHOICE(4, 4), CHOICE(3, 4), CHOICE(1, 4), CHOICE(4, 1), CHOICE(1, 1)};
 EDGES(3)
 EDGES(1) static const struct choice edge_table[] = {{3, 8, {edges_3}}, {1, 8, {edges_1}}};
 #else
 MIDDLES(2, 6)
 MIDDLES(3, 4)
-MIDDLES(2, 4) MIDDLES(1, 4) MIDDLES(3, 1) MIDDLES(1, 1) static const
-    struct choice middle_table[] = {CHOICE(2, 6), CHOICE(3, 4), CHOICE(2, 4),
-                                    CHOICE(1, 4), CHOICE(3, 1), CHOICE(1, 1)};
+MIDDLES(2, 4)
+MIDDLES(1, 4) MIDDLES(3, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
+    CHOICE(2, 6), CHOICE(3, 4), CHOICE(2, 4), CHOICE(1, 4), CHOICE(3, 1), CHOICE(1, 1)};
 EDGES(1)
 static const struct choice edge_table[] = {{1, 8, {edges_1}}};
 #endif

@@ -102,8 +102,8 @@ typedef void tile_function(const struct cpu_conv *conv, const struct place_of_ti
 #define TILES(K)                                                                         \
   POOLED(K, 6)                                                                           \
   POOLED(K, 4)                                                                           \
-  POOLED(K, 1) ROW(K, 6, 4) ROW(K, 4, 4) ROW(K, 1, 4) ROW(K, 6, 1) ROW(K, 4, 1)          \
-      ROW(K, 1, 1)
+  POOLED(K, 1)                                                                           \
+  ROW(K, 6, 4) ROW(K, 4, 4) ROW(K, 1, 4) ROW(K, 6, 1) ROW(K, 4, 1) ROW(K, 1, 1)
 #define TABLE(K)                                                                         \
   {                                                                                      \
     {NAMES(K, 6)}, {NAMES(K, 4)}, {                                                      \
@@ -117,8 +117,8 @@ typedef void tile_function(const struct cpu_conv *conv, const struct place_of_ti
 #define TILES(K)                                                                         \
   POOLED(K, 3)                                                                           \
   POOLED(K, 2)                                                                           \
-  POOLED(K, 1) ROW(K, 3, 4) ROW(K, 2, 4) ROW(K, 1, 4) ROW(K, 3, 1) ROW(K, 2, 1)          \
-      ROW(K, 1, 1)
+  POOLED(K, 1)                                                                           \
+  ROW(K, 3, 4) ROW(K, 2, 4) ROW(K, 1, 4) ROW(K, 3, 1) ROW(K, 2, 1) ROW(K, 1, 1)
 #define TABLE(K)                                                                         \
   {                                                                                      \
     {NAMES(K, 3)}, {NAMES(K, 2)}, {                                                      \

@@ -148,7 +148,7 @@ void KERNEL(conv_dweight_plain)(const void *context, int32_t begin, int32_t end,
       for (int32_t g = 0; g < CPU_LANES; g += V) {
         store(lane + g, correlate(call, unit / conv->ic, unit % conv->ic, shift + g));
       }
-      to[tap] = sum_lanes(lane);
+      to[tap] = sum_of_lanes(lane);
     }
   }
 }

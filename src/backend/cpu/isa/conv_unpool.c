@@ -52,7 +52,7 @@ void KERNEL(conv_mask_bias)(const void *context, int32_t begin, int32_t end,
       }
       store(lane + g, (acc[0] + acc[1]) + (acc[2] + acc[3]));
     }
-    call->io->dbias[o] = sum_lanes(lane);
+    call->io->dbias[o] = sum_of_lanes(lane);
   }
 }
 

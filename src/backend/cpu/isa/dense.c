@@ -181,11 +181,22 @@ void KERNEL(dense_mask_bias)(const void *context, int32_t begin, int32_t end,
       }
       store(lane + g, sum);
     }
-    call->io->dbias[o] = sum_lanes(lane);
+    call->io->dbias[o] = sum_of_lanes(lane);
   }
 }
 
 /* x_samples is [panel of 64 inputs][sample][64]: a panel is read from end to end. */
+static void transpose_tile(const float *x, int64_t lanes, float *to) {
+  vf row[V];
+  UNROLL for (int i = 0; i < V; i++) {
+    row[i] = load(x + i * CPU_LANES);
+  }
+  transpose(row);
+  UNROLL for (int i = 0; i < V; i++) {
+    store(to + i * PANEL, i < lanes ? row[i] : splat(0));
+  }
+}
+
 void KERNEL(dense_transpose)(const void *context, int32_t begin, int32_t end,
                              int32_t thread) {
   (void)thread;
@@ -194,13 +205,18 @@ void KERNEL(dense_transpose)(const void *context, int32_t begin, int32_t end,
   int64_t panel = (int64_t)call->blocks * CPU_LANES * PANEL;
   for (int32_t block = begin; block < end; block++) {
     const float *x = call->io->x + (int64_t)block * dense->in * CPU_LANES;
-    int32_t rest = call->io->n - block * CPU_LANES;
-    int32_t lanes = rest < CPU_LANES ? rest : CPU_LANES;
-    for (int32_t i = 0; i < dense->in; i++) {
-      float *to = dense->x_samples + i / PANEL * panel +
-                  (int64_t)block * CPU_LANES * PANEL + i % PANEL;
+    float *to = dense->x_samples + (int64_t)block * CPU_LANES * PANEL;
+    int32_t lanes = call->io->n - block * CPU_LANES, i = 0;
+    for (; i + V <= dense->in; i += V) {
+      for (int32_t g = 0; g < CPU_LANES; g += V) {
+        transpose_tile(x + i * CPU_LANES + g, lanes - g,
+                       to + i / PANEL * panel + i % PANEL + g * PANEL);
+      }
+    }
+    for (; i < dense->in; i++) {
       for (int32_t l = 0; l < CPU_LANES; l++) {
-        to[l * PANEL] = l < lanes ? x[i * CPU_LANES + l] : 0;
+        to[i / PANEL * panel + i % PANEL + l * PANEL] =
+            l < lanes ? x[i * CPU_LANES + l] : 0;
       }
     }
   }
@@ -231,14 +247,19 @@ ALWAYS void dweight_tile(const struct cpu_dense_call *call, int32_t o, int32_t i
       }
     }
   }
-  UNROLL for (int t = 0; t < rows * 4; t++) {
-    int32_t at = i + t % 4 * V;
-    float *to = call->io->dweight + (int64_t)(o + t / 4) * dense->in + at;
-    if (at + V <= dense->in) {
-      store_loose(to, acc[t]);
-    } else if (at < dense->in) {
-      memcpy(to, &acc[t], (size_t)(dense->in - at) * sizeof *to);
+  float *to = call->io->dweight + (int64_t)o * dense->in + i;
+  if (i + 4 * V <= dense->in) {
+    UNROLL for (int t = 0; t < rows * 4; t++) {
+      store_loose(to + (int64_t)(t / 4) * dense->in + t % 4 * V, acc[t]);
     }
+    return;
+  }
+  _Alignas(64) float row[4 * V];
+  UNROLL for (int j = 0; j < rows; j++) {
+    UNROLL for (int c = 0; c < 4; c++) {
+      store(row + c * V, acc[j * 4 + c]);
+    }
+    memcpy(to + (int64_t)j * dense->in, row, (size_t)(dense->in - i) * sizeof *to);
   }
 }
 

@@ -179,8 +179,62 @@ ALWAYS vm lanes_below(int32_t n, int32_t first) {
   return below(lane, splat_int(n - first));
 }
 
-/* 16 lanes to one sum, by halves: the same bits whatever V is. */
-ALWAYS float sum_lanes(const float lane[CPU_LANES]) {
+#if V == 16
+#define LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif V == 8
+#define LOW_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW_HALVES 0, 4, 1, 5
+#define HIGH_HALVES 2, 6, 3, 7
+#endif
+
+/* V x V: interleaving rows i and i + V / 2, log2 V times. */
+ALWAYS void transpose(vf row[V]) {
+  UNROLL for (int stage = 1; stage < V; stage *= 2) {
+    vf next[V];
+    UNROLL for (int i = 0; i < V / 2; i++) {
+      next[2 * i] = __builtin_shufflevector(row[i], row[i + V / 2], LOW_HALVES);
+      next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + V / 2], HIGH_HALVES);
+    }
+    UNROLL for (int i = 0; i < V; i++) {
+      row[i] = next[i];
+    }
+  }
+}
+
+/* to[t] = the sum of the 16 lanes of lane[t], by halves (i and i + 8, then 4, 2, 1): the
+ * same bits whatever V is.  n is at most a multiple of V below the rows of `lane`. */
+static inline void sum_lanes(const float *lane, int32_t n, float *to) {
+  for (int32_t t = 0; t < n; t += V) {
+    vf v[V];
+    UNROLL for (int i = 0; i < V; i++) {
+      const float *from = lane + (t + i) * CPU_LANES;
+#if V == 16
+      v[i] = load(from);
+#elif V == 8
+      v[i] = load(from) + load(from + 8);
+#else
+      v[i] = (load(from) + load(from + 8)) + (load(from + 4) + load(from + 12));
+#endif
+    }
+    transpose(v);
+    UNROLL for (int half = V / 2; half >= 1; half /= 2) {
+      UNROLL for (int i = 0; i < half; i++) {
+        v[i] += v[i + half];
+      }
+    }
+    if (t + V <= n) {
+      store_loose(to + t, v[0]);
+    } else {
+      memcpy(to + t, &v[0], (size_t)(n - t) * sizeof *to);
+    }
+  }
+}
+
+/* One sum. */
+static inline float sum_of_lanes(const float lane[CPU_LANES]) {
   float s[8];
   for (int i = 0; i < 8; i++) {
     s[i] = lane[i] + lane[i + 8];

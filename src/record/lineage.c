@@ -22,8 +22,7 @@
  * H5Fclose writes what it can, leaves its tables in disorder and may return 0); what was
  * committed stays readable.
  *
- * Fault sites: lineage_append (before a generation's rows), lineage_commit (after them,
- * before the commit).
+ * Fault site: lineage_commit (after a generation's rows, before the commit).
  */
 #include "record/lineage.h"
 
@@ -249,7 +248,6 @@ static pbt_status write_commit(struct pbt_lineage *it,
 
 static pbt_status append(struct pbt_lineage *it, const struct pbt_lineage_row row[],
                          const struct pbt_lineage_commit *commit) {
-  PBT_TRY(pbt_fault("lineage_append", PBT_ERR_IO));
   PBT_TRY(write_rows(it, row, true));
   PBT_TRY(pbt_fault("lineage_commit", PBT_ERR_IO));
   return write_commit(it, commit, true);

@@ -99,6 +99,10 @@ test)
   targets=(all)
   packages+=("${test_packages[@]}")
   options=(-DBUILD_TESTING=ON -DPBT_WERROR=ON "$@")
+  # The python that has the packages above, whichever else comes first in PATH.
+  if [ -x /usr/bin/python3 ]; then
+    options+=(-DPython3_EXECUTABLE=/usr/bin/python3)
+  fi
   ;;
 *)
   stop "usage: jobs/prepare.sh run|test [cmake options]"

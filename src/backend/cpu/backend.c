@@ -65,6 +65,7 @@ static pbt_status choose_isa(const char *wanted, const struct cpu_kernels **kern
 static void close_cpu(struct pbt_backend *backend) {
   if (backend != NULL) {
     pbt_cpu_threads_close(cpu_of(backend)->threads);
+    pbt_mem_free(cpu_of(backend)->scratch);
     pbt_mem_free(backend);
   }
 }
@@ -94,6 +95,18 @@ static pbt_status open_cpu(const struct pbt_backend_options *options,
   snprintf(cpu->description, sizeof cpu->description, "cpu %s, %d thread%s",
            kernels->name, options->threads, options->threads == 1 ? "" : "s");
   *backend = &cpu->base;
+  return PBT_OK;
+}
+
+pbt_status pbt_cpu_reserve(struct cpu_backend *cpu, int64_t floats) {
+  if (floats <= cpu->scratch_floats) {
+    return PBT_OK;
+  }
+  float *larger = NULL;
+  PBT_TRY(PBT_NEW(floats, &larger));
+  pbt_mem_free(cpu->scratch);
+  cpu->scratch = larger;
+  cpu->scratch_floats = floats;
   return PBT_OK;
 }
 

@@ -36,7 +36,7 @@ static int32_t gradient_halo(const struct cpu_conv *conv) {
   return conv->tiled && !conv->trim ? conv->k - 1 - conv->pad : 0;
 }
 
-static pbt_status allocate(const struct cpu_backend *cpu, int32_t max_batch,
+static pbt_status allocate(struct cpu_backend *cpu, int32_t max_batch,
                            struct cpu_conv *conv) {
   int64_t blocks = cpu_blocks(max_batch);
   if (conv->pool > 0) {
@@ -46,12 +46,12 @@ static pbt_status allocate(const struct cpu_backend *cpu, int32_t max_batch,
     int64_t copies = conv->all_blocks ? blocks : cpu->n_threads;
     PBT_TRY(PBT_NEW(copies * conv->g.block, &conv->g_memory));
   }
+  PBT_TRY(pbt_cpu_reserve(cpu, cpu->kernels->conv_dweight_floats(conv)));
   return PBT_NEW(conv->x.block, &conv->x_last);
 }
 
-pbt_status pbt_cpu_conv_open(const struct cpu_backend *cpu,
-                             const struct pbt_layer_desc *desc, int32_t max_batch,
-                             struct cpu_conv *conv) {
+pbt_status pbt_cpu_conv_open(struct cpu_backend *cpu, const struct pbt_layer_desc *desc,
+                             int32_t max_batch, struct cpu_conv *conv) {
   const struct pbt_shape *in = &desc->in, *out = &desc->out;
   int32_t stride = desc->stride > 0 ? desc->stride : 1;
   int32_t ch = (in->h + 2 * desc->pad - desc->kernel) / stride + 1;
@@ -115,7 +115,11 @@ static const float *clean_tail(const struct cpu_conv *conv,
 void pbt_cpu_conv_backward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
                            const struct pbt_layer_io *io) {
   const struct cpu_kernels *kernels = cpu->kernels;
-  struct cpu_conv_call call = {conv, io, cpu_blocks(io->n), clean_tail(conv, io)};
+  struct cpu_conv_call call = {.conv = conv,
+                               .io = io,
+                               .blocks = cpu_blocks(io->n),
+                               .x_tail = clean_tail(conv, io),
+                               .lane_sums = cpu->scratch};
   pbt_cpu_threads_run(cpu->threads, kernels->conv_mask_bias, &call, conv->oc);
   if (conv->all_blocks) {
     pbt_cpu_threads_run(cpu->threads, kernels->conv_unpool, &call, call.blocks);

@@ -11,6 +11,8 @@ struct cpu_backend {
   const struct cpu_kernels *kernels;
   struct cpu_threads *threads; // NULL: one
   int32_t n_threads;
+  float *scratch; // shared by all layers: only for the length of one call
+  int64_t scratch_floats;
   char description[64];
 };
 
@@ -46,9 +48,11 @@ pbt_status pbt_cpu_backward(struct pbt_backend *backend, struct pbt_layer *layer
 const char *pbt_cpu_layer_describe(const struct pbt_layer *layer);
 
 /* The layer's convolution or dense part: its plan, filled and with memory, and back. */
-pbt_status pbt_cpu_conv_open(const struct cpu_backend *cpu,
-                             const struct pbt_layer_desc *desc, int32_t max_batch,
-                             struct cpu_conv *conv);
+/* At least `floats` floats of cpu->scratch; at open time only. */
+pbt_status pbt_cpu_reserve(struct cpu_backend *cpu, int64_t floats);
+
+pbt_status pbt_cpu_conv_open(struct cpu_backend *cpu, const struct pbt_layer_desc *desc,
+                             int32_t max_batch, struct cpu_conv *conv);
 void pbt_cpu_conv_close(struct cpu_conv *conv);
 void pbt_cpu_conv_forward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
                           const struct pbt_layer_io *io);

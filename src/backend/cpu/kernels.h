@@ -50,6 +50,7 @@ struct cpu_conv_call {
   const struct pbt_layer_io *io;
   int32_t blocks;
   const float *x_tail; // the last block of x for dweight: io->x's own, or x_last
+  float *lane_sums;    // scratch of conv_dweight_floats()
 };
 
 /* A dense layer; weights are (out, in). */
@@ -83,6 +84,7 @@ struct cpu_kernels {
   cpu_range *conv_unpool;    // units: blocks; into g, where all_blocks
   cpu_range *conv_dweight;   // units: conv_dweight_units()
   int32_t (*conv_dweight_units)(const struct cpu_conv *conv);
+  int64_t (*conv_dweight_floats)(const struct cpu_conv *conv); // of lane_sums
   int32_t dense_tile;         // outputs or inputs of one unit of the dense functions
   cpu_range *dense_forward;   // units: tiles of outputs
   cpu_range *dense_mask_bias; // units: tiles of outputs: dy masked by ReLU, dbias

@@ -2,28 +2,39 @@
  * Weight gradients of a convolution: dw[o][i][ky][kx] = sum of g(o, y, x) times
  * x(i, y + ky, x + kx) over samples and positions.
  *
- * A tile keeps OC filters' taps (KT rows of the kernel) in registers over every block and
- * position, each lane its own sum, and adds the 16 lanes once at the end.  Under a fused
- * pool it walks pooled outputs: the four gradients of a window are made in registers from
- * dy and the place that won, and the (KT + 1) x (K + 1) pixels below serve 4 KT K
- * multiply-adds, so nothing but dy, one byte a lane and x is read.
+ * A tile keeps OC filters' taps (KT rows of the kernel) in registers, each lane its own
+ * sum, over a chunk: a few rows of one block, small enough that x and dy of the chunk
+ * stay in the first-level cache.  Between chunks the lane sums rest in scratch memory;
+ * the 16 lanes are added once, at the end.  Under a fused pool the tile walks pooled
+ * outputs: the four gradients of a window are made in registers from dy and the place
+ * that won, and the (KT + 1) x (K + 1) pixels below serve 4 KT K multiply-adds, so
+ * nothing but dy, one byte a lane and x is read.
  */
 #include "backend/cpu/isa/isa.h"
 
-/* lane_sum has room for whole groups of 16 sums beyond any tile's first. */
-enum { MAX_TILE = 25, MAX_GRADIENTS = 32, MAX_SUMS = 48 };
+enum { MAX_TILE = 25, MAX_GRADIENTS = 32, CHUNK_BYTES = 24 << 10 };
 
 struct tile_at {
   const struct cpu_conv_call *call;
-  int32_t o, i, ky, lane; // first channel, input channel, kernel row, first lane
+  int32_t o, i, ky, lane;  // first filter, input channel, kernel row, first lane
+  int32_t block, oy, rows; // the chunk
+  float *sum;              // [filter][ky][kx][16], at `lane`
 };
 
-static const float *x_of(const struct tile_at *at, int32_t block) {
+/* x and dy at the chunk's first row. */
+static const float *x_of(const struct tile_at *at) {
   const struct cpu_conv *conv = at->call->conv;
-  bool last = block == at->call->blocks - 1;
-  const float *x = last ? at->call->x_tail : at->call->io->x + block * conv->x.block;
-  return x + conv->x.origin - conv->pad * (conv->x.row + CPU_LANES) +
-         at->i * conv->x.channel + at->ky * conv->x.row + at->lane;
+  bool last = at->block == at->call->blocks - 1;
+  const float *x = last ? at->call->x_tail : at->call->io->x + at->block * conv->x.block;
+  int32_t y = at->oy * (conv->pool > 0 ? conv->pool : 1) - conv->pad + at->ky;
+  return x + conv->x.origin + y * conv->x.row - conv->pad * CPU_LANES +
+         at->i * conv->x.channel + at->lane;
+}
+
+static const float *dy_of(const struct tile_at *at) {
+  const struct cpu_conv *conv = at->call->conv;
+  return at->call->io->dy + at->block * conv->y.block + conv->y.origin +
+         at->o * conv->y.channel + at->oy * conv->y.row + at->lane;
 }
 
 /* acc[j][ky][kx] += g[j][position] * x[position + (ky, kx)], positions yt x xt. */
@@ -49,25 +60,21 @@ ALWAYS void sum_pooled(const struct tile_at *at, int k, int kt, int oc,
                        vf acc[MAX_TILE]) {
   const struct cpu_conv *conv = at->call->conv;
   int64_t plane = (int64_t)conv->oh * conv->ow * CPU_LANES;
-  for (int32_t block = 0; block < at->call->blocks; block++) {
-    const float *x = x_of(at, block);
-    const float *dy = at->call->io->dy + block * conv->y.block + conv->y.origin +
-                      at->o * conv->y.channel + at->lane;
-    const uint8_t *place = conv->place + (block * conv->oc + at->o) * plane + at->lane;
-    for (int32_t oy = 0; oy < conv->oh; oy++) {
-      for (int32_t ox = 0; ox < conv->ow; ox++) {
-        vf g[MAX_GRADIENTS];
-        UNROLL for (int j = 0; j < oc; j++) {
-          vf v = load(dy + oy * conv->y.row + ox * CPU_LANES + j * conv->y.channel);
-          vi won = load_bytes(place + j * plane);
-          UNROLL for (int p = 0; p < 4; p++) {
-            g[j * 4 + p] = keep(equal(won, splat_int(p)), v);
-          }
+  const float *x = x_of(at), *dy = dy_of(at);
+  const uint8_t *place = conv->place + (at->block * conv->oc + at->o) * plane +
+                         (int64_t)at->oy * conv->ow * CPU_LANES + at->lane;
+  for (int32_t y = 0; y < at->rows; y++) {
+    for (int32_t ox = 0; ox < conv->ow; ox++, place += CPU_LANES) {
+      vf g[MAX_GRADIENTS];
+      UNROLL for (int j = 0; j < oc; j++) {
+        vf v = load(dy + y * conv->y.row + ox * CPU_LANES + j * conv->y.channel);
+        vi won = load_bytes(place + j * plane);
+        UNROLL for (int p = 0; p < 4; p++) {
+          g[j * 4 + p] = keep(equal(won, splat_int(p)), v);
         }
-        step(x + 2 * (oy * conv->x.row + ox * CPU_LANES), conv->x.row, k, kt, oc, 2, 2, g,
-             acc);
-        place += CPU_LANES;
       }
+      step(x + 2 * (y * conv->x.row + ox * CPU_LANES), conv->x.row, k, kt, oc, 2, 2, g,
+           acc);
     }
   }
 }
@@ -76,53 +83,53 @@ ALWAYS void sum_pooled(const struct tile_at *at, int k, int kt, int oc,
 ALWAYS void sum_rows(const struct tile_at *at, int k, int kt, int oc, int xt,
                      vf acc[MAX_TILE]) {
   const struct cpu_conv *conv = at->call->conv;
-  for (int32_t block = 0; block < at->call->blocks; block++) {
-    const float *xb = x_of(at, block);
-    const float *dy = at->call->io->dy + block * conv->y.block + conv->y.origin +
-                      at->o * conv->y.channel + at->lane;
-    for (int32_t oy = 0; oy < conv->oh; oy++) {
-      const float *x = xb + oy * conv->x.row, *d = dy + oy * conv->y.row;
-      int32_t ox = 0;
-      vf g[MAX_GRADIENTS];
-      for (; ox + xt <= conv->ow; ox += xt, x += xt * CPU_LANES, d += xt * CPU_LANES) {
-        UNROLL for (int t = 0; t < oc * xt; t++) {
-          g[t] = load(d + t / xt * conv->y.channel + t % xt * CPU_LANES);
-        }
-        step(x, conv->x.row, k, kt, oc, 1, xt, g, acc);
+  const float *x_row = x_of(at), *dy_row = dy_of(at);
+  for (int32_t y = 0; y < at->rows; y++, x_row += conv->x.row, dy_row += conv->y.row) {
+    const float *x = x_row, *d = dy_row;
+    int32_t ox = 0;
+    vf g[MAX_GRADIENTS];
+    for (; ox + xt <= conv->ow; ox += xt, x += xt * CPU_LANES, d += xt * CPU_LANES) {
+      UNROLL for (int t = 0; t < oc * xt; t++) {
+        g[t] = load(d + t / xt * conv->y.channel + t % xt * CPU_LANES);
       }
-      for (; ox < conv->ow; ox++, x += CPU_LANES, d += CPU_LANES) {
-        UNROLL for (int j = 0; j < oc; j++) {
-          g[j] = load(d + j * conv->y.channel);
-        }
-        step(x, conv->x.row, k, kt, oc, 1, 1, g, acc);
+      step(x, conv->x.row, k, kt, oc, 1, xt, g, acc);
+    }
+    for (; ox < conv->ow; ox++, x += CPU_LANES, d += CPU_LANES) {
+      UNROLL for (int j = 0; j < oc; j++) {
+        g[j] = load(d + j * conv->y.channel);
       }
+      step(x, conv->x.row, k, kt, oc, 1, 1, g, acc);
     }
   }
 }
 
-/* lane_sum[j][ky][kx][16] */
-typedef void tile_function(const struct tile_at *at, float *lane_sum);
+ALWAYS void take(const struct tile_at *at, int n, vf acc[MAX_TILE]) {
+  bool first = at->block == 0 && at->oy == 0;
+  UNROLL for (int t = 0; t < n; t++) {
+    acc[t] = first ? splat(0) : load(at->sum + t * CPU_LANES);
+  }
+}
+
+ALWAYS void put(const struct tile_at *at, int n, const vf acc[MAX_TILE]) {
+  UNROLL for (int t = 0; t < n; t++) {
+    store(at->sum + t * CPU_LANES, acc[t]);
+  }
+}
+
+typedef void tile_function(const struct tile_at *at);
 
 #define TILE(K, KT, OC)                                                                  \
-  static void pooled_##K##_##OC(const struct tile_at *at, float *lane_sum) {             \
+  static void pooled_##K##_##OC(const struct tile_at *at) {                              \
     vf acc[MAX_TILE];                                                                    \
-    UNROLL for (int t = 0; t < OC * KT * K; t++) {                                       \
-      acc[t] = splat(0);                                                                 \
-    }                                                                                    \
+    take(at, OC *KT *K, acc);                                                            \
     sum_pooled(at, K, KT, OC, acc);                                                      \
-    UNROLL for (int t = 0; t < OC * KT * K; t++) {                                       \
-      store(lane_sum + t * CPU_LANES + at->lane, acc[t]);                                \
-    }                                                                                    \
+    put(at, OC *KT *K, acc);                                                             \
   }                                                                                      \
-  static void row_##K##_##OC(const struct tile_at *at, float *lane_sum) {                \
+  static void row_##K##_##OC(const struct tile_at *at) {                                 \
     vf acc[MAX_TILE];                                                                    \
-    UNROLL for (int t = 0; t < OC * KT * K; t++) {                                       \
-      acc[t] = splat(0);                                                                 \
-    }                                                                                    \
+    take(at, OC *KT *K, acc);                                                            \
     sum_rows(at, K, KT, OC, 2, acc);                                                     \
-    UNROLL for (int t = 0; t < OC * KT * K; t++) {                                       \
-      store(lane_sum + t * CPU_LANES + at->lane, acc[t]);                                \
-    }                                                                                    \
+    put(at, OC *KT *K, acc);                                                             \
   }
 
 struct choice {
@@ -135,7 +142,8 @@ struct choice {
 TILE(1, 1, 8)
 TILE(1, 1, 1)
 TILE(3, 3, 2)
-TILE(3, 3, 1) TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
+TILE(3, 3, 1)
+TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
     {{pooled_1_8, row_1_8, 1, 8}, {pooled_1_1, row_1_1, 1, 1}},
     {{pooled_3_2, row_3_2, 3, 2}, {pooled_3_1, row_3_1, 3, 1}},
     {{pooled_5_1, row_5_1, 5, 1}, {pooled_5_1, row_5_1, 5, 1}},
@@ -144,7 +152,8 @@ TILE(3, 3, 1) TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
 TILE(1, 1, 4)
 TILE(1, 1, 1)
 TILE(3, 1, 3)
-TILE(3, 1, 1) TILE(5, 1, 2) TILE(5, 1, 1) static const struct choice tile_table[3][2] = {
+TILE(3, 1, 1)
+TILE(5, 1, 2) TILE(5, 1, 1) static const struct choice tile_table[3][2] = {
     {{pooled_1_4, row_1_4, 1, 4}, {pooled_1_1, row_1_1, 1, 1}},
     {{pooled_3_3, row_3_3, 1, 3}, {pooled_3_1, row_3_1, 1, 1}},
     {{pooled_5_2, row_5_2, 1, 2}, {pooled_5_1, row_5_1, 1, 1}},
@@ -162,24 +171,63 @@ static int32_t tiles_of_filters(const struct cpu_conv *conv) {
 }
 
 int32_t KERNEL(conv_dweight_units)(const struct cpu_conv *conv) {
-  return conv->ic * (conv->tiled ? tiles_of_filters(conv) : conv->oc);
+  return conv->tiled ? tiles_of_filters(conv) : conv->ic * conv->oc;
 }
 
-/* Filters `first` .. of one input channel; the tile may begin before `first`. */
-static void dweight_tile(const struct cpu_conv_call *call, const struct choice *tile,
-                         int32_t first, int32_t i) {
-  const struct cpu_conv *conv = call->conv;
-  int32_t k = conv->k, taps = tile->rows * k;
-  int32_t o = first + tile->oc <= conv->oc ? first : conv->oc - tile->oc;
-  _Alignas(64) float lane_sum[MAX_SUMS * CPU_LANES];
-  for (int32_t ky = 0; ky < k; ky += tile->rows) {
-    for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
-      struct tile_at at = {call, o, i, ky, lane};
-      (conv->pool > 0 ? tile->pooled : tile->row)(&at, lane_sum);
+/* Lane sums of one unit: [input channel][kernel rows of a tile][filter][ky][kx][16]. */
+static int64_t unit_floats(const struct cpu_conv *conv) {
+  return (int64_t)conv->ic * choose_tile(conv)->oc * conv->k * conv->k * CPU_LANES;
+}
+
+int64_t KERNEL(conv_dweight_floats)(const struct cpu_conv *conv) {
+  /* Whole vectors of sums are read at the end. */
+  return conv->tiled ? tiles_of_filters(conv) * unit_floats(conv) + V * CPU_LANES : 0;
+}
+
+/* Rows of y whose x and dy, one input channel and one tile's filters, fit a chunk. */
+static int32_t chunk_rows(const struct cpu_conv *conv, const struct choice *tile) {
+  int64_t x = conv->x.row * (conv->pool > 0 ? conv->pool : 1);
+  int64_t row = (x + conv->y.row * tile->oc) * (int64_t)sizeof(float);
+  int32_t rows = (int32_t)(CHUNK_BYTES / row);
+  int32_t chunks = (conv->oh + rows) / (rows + 1);
+  return (conv->oh + chunks - 1) / chunks;
+}
+
+/* The first filter of a unit's tile: the last tile is moved back to fit. */
+static int32_t first_filter(const struct cpu_conv *conv, const struct choice *tile,
+                            int32_t unit) {
+  int32_t first = unit * tile->oc, last = conv->oc - tile->oc;
+  return first < last ? first : last;
+}
+
+static void add_chunk(const struct choice *tile, struct tile_at at, float *sum) {
+  const struct cpu_conv *conv = at.call->conv;
+  int64_t part = (int64_t)tile->oc * tile->rows * conv->k * CPU_LANES;
+  for (at.i = 0; at.i < conv->ic; at.i++) {
+    for (at.ky = 0; at.ky < conv->k; at.ky += tile->rows, sum += part) {
+      for (at.lane = 0; at.lane < CPU_LANES; at.lane += V) {
+        at.sum = sum + at.lane;
+        (conv->pool > 0 ? tile->pooled : tile->row)(&at);
+      }
     }
-    for (int32_t j = first - o; j < tile->oc; j++) {
-      float *to = call->io->dweight + ((int64_t)(o + j) * conv->ic + i) * k * k + ky * k;
-      sum_lanes(lane_sum + j * taps * CPU_LANES, taps, to);
+  }
+}
+
+/* Adds the lanes of a unit; filters that belong to the unit before are left to it. */
+static void finish_unit(const struct cpu_conv_call *call, const struct choice *tile,
+                        int32_t unit, const float *sum) {
+  const struct cpu_conv *conv = call->conv;
+  int32_t o = first_filter(conv, tile, unit), taps = tile->rows * conv->k;
+  int64_t filter = (int64_t)conv->k * conv->k;
+  for (int32_t i = 0; i < conv->ic; i++) {
+    for (int32_t ky = 0; ky < conv->k; ky += tile->rows) {
+      for (int32_t j = 0; j < tile->oc; j++, sum += taps * CPU_LANES) {
+        if (o + j >= unit * tile->oc) {
+          sum_lanes(sum, taps,
+                    call->io->dweight + ((int64_t)(o + j) * conv->ic + i) * filter +
+                        ky * conv->k);
+        }
+      }
     }
   }
 }
@@ -187,13 +235,25 @@ static void dweight_tile(const struct cpu_conv_call *call, const struct choice *
 void KERNEL(conv_dweight)(const void *context, int32_t begin, int32_t end,
                           int32_t thread) {
   const struct cpu_conv_call *call = context;
-  if (!call->conv->tiled) {
+  const struct cpu_conv *conv = call->conv;
+  if (!conv->tiled) {
     KERNEL(conv_dweight_plain)(context, begin, end, thread);
     return;
   }
-  const struct choice *tile = choose_tile(call->conv);
-  int32_t tiles = tiles_of_filters(call->conv);
+  const struct choice *tile = choose_tile(conv);
+  int64_t floats = unit_floats(conv);
+  int32_t rows = chunk_rows(conv, tile);
+  struct tile_at at = {.call = call};
+  for (at.block = 0; at.block < call->blocks; at.block++) {
+    for (at.oy = 0; at.oy < conv->oh; at.oy += rows) {
+      at.rows = at.oy + rows <= conv->oh ? rows : conv->oh - at.oy;
+      for (int32_t unit = begin; unit < end; unit++) {
+        at.o = first_filter(conv, tile, unit);
+        add_chunk(tile, at, call->lane_sums + unit * floats);
+      }
+    }
+  }
   for (int32_t unit = begin; unit < end; unit++) {
-    dweight_tile(call, tile, unit % tiles * tile->oc, unit / tiles);
+    finish_unit(call, tile, unit, call->lane_sums + unit * floats);
   }
 }

@@ -110,7 +110,8 @@ struct choice {
 MIDDLES(3, 6)
 MIDDLES(4, 4)
 MIDDLES(3, 4)
-MIDDLES(1, 4) MIDDLES(4, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
+MIDDLES(1, 4)
+MIDDLES(4, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
     CHOICE(3, 6), CHOICE(4, 4), CHOICE(3, 4), CHOICE(1, 4), CHOICE(4, 1), CHOICE(1, 1)};
 EDGES(3)
 EDGES(1) static const struct choice edge_table[] = {{3, 8, {edges_3}}, {1, 8, {edges_1}}};
@@ -118,7 +119,8 @@ EDGES(1) static const struct choice edge_table[] = {{3, 8, {edges_3}}, {1, 8, {e
 MIDDLES(2, 6)
 MIDDLES(3, 4)
 MIDDLES(2, 4)
-MIDDLES(1, 4) MIDDLES(3, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
+MIDDLES(1, 4)
+MIDDLES(3, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
     CHOICE(2, 6), CHOICE(3, 4), CHOICE(2, 4), CHOICE(1, 4), CHOICE(3, 1), CHOICE(1, 1)};
 EDGES(1)
 static const struct choice edge_table[] = {{1, 8, {edges_1}}};
@@ -162,10 +164,10 @@ static void middle_row(const struct cpu_conv *conv, const struct tile_at *row,
   }
   const struct choice *tile = choose_middle(conv->ic, end - begin);
   int64_t taps = (int64_t)conv->k * conv->k;
-  for (int32_t pc = 0; pc < conv->ic; pc += tile->ic) {
-    int32_t i = pc + tile->ic <= conv->ic ? pc : conv->ic - tile->ic;
-    for (int32_t px = begin; px < end; px += tile->xt) {
-      int32_t x = px + tile->xt <= end ? px : end - tile->xt;
+  for (int32_t px = begin; px < end; px += tile->xt) {
+    int32_t x = px + tile->xt <= end ? px : end - tile->xt;
+    for (int32_t pc = 0; pc < conv->ic; pc += tile->ic) {
+      int32_t i = pc + tile->ic <= conv->ic ? pc : conv->ic - tile->ic;
       struct tile_at at = *row;
       at.g += (x + conv->pad) * CPU_LANES;
       at.dx += i * conv->x.channel + x * CPU_LANES;

@@ -10,6 +10,7 @@ cpu_range KERNEL(conv_forward), KERNEL(conv_mask_bias), KERNEL(conv_dx),
     KERNEL(conv_unpool), KERNEL(conv_dweight);
 cpu_range KERNEL(conv_forward_plain), KERNEL(conv_dx_plain), KERNEL(conv_dweight_plain);
 int32_t KERNEL(conv_dweight_units)(const struct cpu_conv *conv);
+int64_t KERNEL(conv_dweight_floats)(const struct cpu_conv *conv);
 cpu_range KERNEL(dense_forward), KERNEL(dense_mask_bias), KERNEL(dense_dx),
     KERNEL(dense_transpose), KERNEL(dense_dweight);
 cpu_range KERNEL(gather), KERNEL(update_sgd);

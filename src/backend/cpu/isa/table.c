@@ -12,6 +12,7 @@ const struct cpu_kernels KERNEL(kernels) = {
     .conv_unpool = KERNEL(conv_unpool),
     .conv_dweight = KERNEL(conv_dweight),
     .conv_dweight_units = KERNEL(conv_dweight_units),
+    .conv_dweight_floats = KERNEL(conv_dweight_floats),
     .dense_tile = DENSE_TILE,
     .dense_forward = KERNEL(dense_forward),
     .dense_mask_bias = KERNEL(dense_mask_bias),

@@ -13,7 +13,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
 
 packages=(build-essential cmake ninja-build pkg-config openmpi-bin libopenmpi-dev
-  libhdf5-dev zlib1g-dev libxxhash-dev librandom123-dev libtomlplusplus-dev)
+  libhdf5-dev hdf5-tools zlib1g-dev libxxhash-dev librandom123-dev libtomlplusplus-dev)
 test_packages=(check python3 python3-numpy python3-h5py clang-format shellcheck)
 
 say() {

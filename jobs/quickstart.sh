@@ -24,4 +24,10 @@ fi
 cd "$root"
 run=runs/quickstart-$ranks
 echo "$ranks members on $cores cores: mpirun -np $ranks build/src/pbt_mpi --output $run"
-exec mpirun -np "$ranks" build/src/pbt_mpi --output "$run"
+mpirun -np "$ranks" build/src/pbt_mpi --output "$run"
+cat <<END
+
+Here pbt_mpi is $root/build/src/pbt_mpi; to put it into the path:
+  cmake --install build --prefix /usr/local
+A job of your own begins with a copy of jobs/digits.toml; real data, with jobs/mnist-lenet5.toml.
+END

@@ -385,6 +385,22 @@ pbt_status pbt_set_find(const char *run, struct pbt_manifest *manifest, bool *fo
   return PBT_OK;
 }
 
+pbt_status pbt_set_newest(const char *run, struct pbt_manifest *manifest, bool *found) {
+  struct set_list list;
+  *found = false;
+  *manifest = (struct pbt_manifest){0};
+  PBT_TRY(list_sets(run, &list));
+  for (size_t i = 0; i < list.n && !*found; i++) {
+    *found = read_manifest(run, list.number[i], manifest) == PBT_OK;
+    if (!*found) {
+      pbt_error_clear();
+      pbt_manifest_free(manifest);
+    }
+  }
+  pbt_mem_free(list.number);
+  return PBT_OK;
+}
+
 /* The manifest goes first: what is left of a removal cut short is no set. */
 static pbt_status remove_set(const char *run, int64_t set) {
   char path[PBT_PATH_BYTES], folder[PBT_PATH_BYTES];

@@ -56,6 +56,9 @@ pbt_status pbt_set_commit(const char *run, const struct pbt_manifest *manifest,
  */
 pbt_status pbt_set_find(const char *run, struct pbt_manifest *manifest, bool *found,
                         int64_t *next_set, struct pbt_text *skipped);
+/* The newest set that has a valid manifest; its files are not looked at (pbt_set_read
+ * checks the one it reads).  For tools that want one file of a run, live or not. */
+pbt_status pbt_set_newest(const char *run, struct pbt_manifest *manifest, bool *found);
 void pbt_manifest_free(struct pbt_manifest *manifest);
 
 /* One file of a found set, checked again as it is read.  Counted memory. */

@@ -7,12 +7,17 @@
  * a later start can judge whether the holder still lives: on this host by pid and the
  * process' start time, across a reboot by the boot's id, in SLURM by the job's id (a
  * requeued job is its own earlier start).  What cannot be judged is left to the user.
- * A dead lock is taken away by renaming it and looking again at what was renamed: of two
- * that take over at once, one sees that it has the other's fresh lock, and gives it back.
+ *
+ * Of several that find a dead lock at once only one may have it.  Who wants to replace a
+ * lock first takes a second one, whose name is the digest of the dead lock's text, looks
+ * again whether the first is still that one, and replaces it in one rename; so nobody can
+ * replace a lock that he has not judged.  The second lock follows the same rules, should
+ * its holder die in between.
  */
 #include "record/run_folder.h"
 
 #include "base/clock.h"  // pbt_time_text
+#include "base/digest.h" // pbt_digest
 #include "base/log.h"    // pbt_warn
 #include "base/memory.h" // pbt_mem_alloc
 #include "base/text.h"   // pbt_text_add
@@ -152,20 +157,14 @@ static pbt_status lock_path(const char *run, char path[PBT_PATH_BYTES]) {
   return pbt_path_join(path, run, "lock");
 }
 
-/* A name beside the lock that no other process uses. */
-static pbt_status private_path(const char *run, const struct holder *us,
-                               const char *purpose, char path[PBT_PATH_BYTES]) {
-  char name[WORD + 64];
-  snprintf(name, sizeof name, "lock.%s.%s.%lld", purpose, us->host, us->pid);
-  return pbt_path_join(path, run, name);
-}
-
-/* *taken false: somebody has it. */
-static pbt_status take(const char *run, const struct holder *us, bool *taken) {
-  char lock[PBT_PATH_BYTES], mine[PBT_PATH_BYTES], text[LOCK_LIMIT];
-  PBT_TRY(lock_path(run, lock));
-  PBT_TRY(private_path(run, us, "new", mine));
-  holder_text(us, text);
+/* Makes the lock, whole at once; *taken false: somebody has it. */
+static pbt_status take(const char *lock, const struct holder *us, const char *text,
+                       bool *taken) {
+  char mine[PBT_PATH_BYTES];
+  if (snprintf(mine, sizeof mine, "%s.%s.%lld", lock, us->host, us->pid) >=
+      PBT_PATH_BYTES) {
+    return pbt_fail(PBT_ERR_DATA, "path too long: %s", lock);
+  }
   PBT_TRY(pbt_file_replace(mine, text, strlen(text)));
   *taken = link(mine, lock) == 0;
   int reason = *taken ? 0 : errno;
@@ -204,23 +203,6 @@ static pbt_status read_lock(const char *path, char text[LOCK_LIMIT]) {
   return PBT_OK;
 }
 
-/* Takes away the lock that says `text`, and no other.  If it was another, that is put
- * back; nobody can have taken the name meanwhile but a third, who then is the loser. */
-static pbt_status take_away(const char *run, const struct holder *us, const char *text) {
-  char lock[PBT_PATH_BYTES], old[PBT_PATH_BYTES], moved[LOCK_LIMIT];
-  PBT_TRY(lock_path(run, lock));
-  PBT_TRY(private_path(run, us, "old", old));
-  if (rename(lock, old) != 0) {
-    return errno == ENOENT ? PBT_OK
-                           : pbt_fail_errno(PBT_ERR_IO, "cannot take over %s", lock);
-  }
-  PBT_TRY(read_lock(old, moved));
-  if (strcmp(moved, text) != 0) {
-    return pbt_file_rename(old, lock);
-  }
-  return pbt_file_remove(old);
-}
-
 static void age_text(const char *path, char *text, size_t bytes) {
   struct stat info;
   long long s = stat(path, &info) == 0 ? (long long)(time(NULL) - info.st_mtime) : 0;
@@ -252,44 +234,79 @@ static pbt_status refuse(const char *run, const char *lock, const struct holder 
                   run, holder->pid, holder->host, job, holder->time, age);
 }
 
-/* A launcher returns a moment before the last of its processes is gone: whoever starts
- * the job again at once must not be refused for that. */
-static bool holder_leaves(const struct holder *holder, const struct holder *us) {
-  enum { PATIENCE = 20 }; // times 50 ms
-  for (int i = 0; i < PATIENCE && life_of(holder, us) == ALIVE; i++) {
-    usleep(50 * 1000);
+static pbt_status acquire(const char *run, const char *lock, const struct holder *us,
+                          bool force, int depth);
+
+/* Puts our lock in the place of the one that says `dead`; *taken false if that has
+ * changed hands since. */
+static pbt_status replace(const char *run, const char *lock, const struct holder *us,
+                          const char *dead, int depth, bool *taken) {
+  char claim[PBT_PATH_BYTES], name[64], now[LOCK_LIMIT], text[LOCK_LIMIT];
+  snprintf(name, sizeof name, "lock.%016" PRIx64, pbt_digest(dead, strlen(dead)));
+  PBT_TRY(pbt_path_join(claim, run, name));
+  PBT_TRY(acquire(run, claim, us, false, depth + 1));
+  pbt_status status = read_lock(lock, now);
+  if (status == PBT_OK && pbt_file_exists(lock) && strcmp(now, dead) == 0) {
+    holder_text(us, text);
+    status = pbt_file_replace(lock, text, strlen(text));
+    *taken = status == PBT_OK;
   }
-  return may_take_over(holder, us);
+  unlink(claim);
+  return status;
 }
 
-pbt_status pbt_run_lock(const char *run, bool take_over) {
-  char lock[PBT_PATH_BYTES], text[LOCK_LIMIT];
-  PBT_TRY(pbt_file_make_folders(run));
-  PBT_TRY(lock_path(run, lock));
-  struct holder us = ourselves();
-  for (int attempt = 0; attempt < 10; attempt++) {
-    bool taken = false;
-    PBT_TRY(take(run, &us, &taken));
+/* One try: reads the lock, judges its holder, takes the lock or replaces it.  *leaves:
+ * its holder lives and may be about to go. */
+static pbt_status try_once(const char *run, const char *lock, const struct holder *us,
+                           bool force, int depth, bool *taken, bool *leaves) {
+  char text[LOCK_LIMIT];
+  struct holder holder;
+  PBT_TRY(read_lock(lock, text));
+  if (text[0] == '\0' && !pbt_file_exists(lock)) {
+    holder_text(us, text);
+    return take(lock, us, text, taken);
+  }
+  bool known = parse_holder(text, &holder);
+  if (force || (known && may_take_over(&holder, us))) {
+    PBT_TRY(replace(run, lock, us, text, depth, taken));
+    if (*taken && known && depth == 0) {
+      pbt_warn("took over %s from process %lld on %s, since %s", run, holder.pid,
+               holder.host, holder.time);
+    }
+    return PBT_OK;
+  }
+  *leaves = known && life_of(&holder, us) == ALIVE && !same_process(&holder, us);
+  return *leaves ? PBT_OK : refuse(run, lock, known ? &holder : NULL);
+}
+
+/* `depth` 0: the run's lock; above: the right to replace a dead one.  A launcher returns
+ * a moment before the last of its processes is gone, and whoever starts the job again at
+ * once must not be refused for that: a second's patience. */
+static pbt_status acquire(const char *run, const char *lock, const struct holder *us,
+                          bool force, int depth) {
+  enum { TRIES = 20, NAP_US = 50000, DEPTH = 4 };
+  for (int i = 0; i < TRIES && depth < DEPTH; i++) {
+    bool taken = false, leaves = false;
+    PBT_TRY(try_once(run, lock, us, force, depth, &taken, &leaves));
     if (taken) {
       return PBT_OK;
     }
-    struct holder holder;
-    PBT_TRY(read_lock(lock, text));
-    if (text[0] == '\0' && !pbt_file_exists(lock)) {
-      continue; // released just now
+    if (leaves) {
+      usleep(NAP_US);
     }
-    bool known = parse_holder(text, &holder);
-    if (!take_over && (!known || !holder_leaves(&holder, &us))) {
-      return refuse(run, lock, known ? &holder : NULL);
-    }
-    if (known && !same_process(&holder, &us)) {
-      pbt_warn("taking over %s from process %lld on %s, since %s", run, holder.pid,
-               holder.host, holder.time);
-    }
-    PBT_TRY(take_away(run, &us, text));
   }
-  return pbt_fail(PBT_ERR_UNAVAILABLE, "%s is being taken by several processes at once",
-                  run);
+  struct holder holder;
+  char text[LOCK_LIMIT];
+  PBT_TRY(read_lock(lock, text));
+  return refuse(run, lock, parse_holder(text, &holder) ? &holder : NULL);
+}
+
+pbt_status pbt_run_lock(const char *run, bool take_over) {
+  char lock[PBT_PATH_BYTES];
+  PBT_TRY(pbt_file_make_folders(run));
+  PBT_TRY(lock_path(run, lock));
+  struct holder us = ourselves();
+  return acquire(run, lock, &us, take_over, 0);
 }
 
 static bool is_ours(const char *run) {
@@ -305,6 +322,24 @@ void pbt_run_unlock(const char *run) {
   if (is_ours(run) && lock_path(run, lock) == PBT_OK) {
     unlink(lock);
   }
+}
+
+enum pbt_run_holder pbt_run_held_by(const char *run, char host[PBT_RUN_HOST]) {
+  char path[PBT_PATH_BYTES], text[LOCK_LIMIT] = "";
+  struct holder holder, us = ourselves();
+  host[0] = '\0';
+  if (lock_path(run, path) != PBT_OK || read_lock(path, text) != PBT_OK) {
+    pbt_error_clear();
+  }
+  if (text[0] == '\0') {
+    return PBT_RUN_FREE;
+  }
+  if (!parse_holder(text, &holder)) {
+    return PBT_RUN_AFAR;
+  }
+  snprintf(host, PBT_RUN_HOST, "%s", holder.host);
+  enum life life = life_of(&holder, &us);
+  return life == ALIVE ? PBT_RUN_HELD : life == DEAD ? PBT_RUN_DEAD : PBT_RUN_AFAR;
 }
 
 /* ---- putting an old run aside ---- */

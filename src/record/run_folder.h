@@ -24,6 +24,16 @@
 pbt_status pbt_run_lock(const char *run, bool take_over);
 void pbt_run_unlock(const char *run); // removes the lock if it is ours
 
+/* Who writes in RUN, as far as one can see from here.  Reading only. */
+enum pbt_run_holder {
+  PBT_RUN_FREE, // nobody: it ended by itself
+  PBT_RUN_HELD, // a process of this host that is alive
+  PBT_RUN_DEAD, // a process that was killed
+  PBT_RUN_AFAR  // a process of another host: alive or not
+};
+enum { PBT_RUN_HOST = 128 };
+enum pbt_run_holder pbt_run_held_by(const char *run, char host[PBT_RUN_HOST]);
+
 /* Moves RUN to the first free RUN.1, RUN.2, ...; fine if there is no RUN. */
 pbt_status pbt_run_set_aside(const char *run, char moved[PBT_PATH_BYTES]);
 

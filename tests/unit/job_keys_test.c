@@ -32,7 +32,7 @@ static void cell_default(const struct pbt_key *key, struct pbt_text *text) {
 static void cell_when(const struct pbt_key *key, struct pbt_text *text) {
   size_t n;
   const struct pbt_key *when = &pbt_job_keys(&n)[pbt_key_index(key->when)];
-  pbt_text_add(text, " Only with `%s` =", pbt_key_last(when->name));
+  pbt_text_add(text, " Only with `%s` =", pbt_key_when_name(key));
   bool first = true;
   for (int w = 0; w < when->n_word; w++) {
     if ((key->when_words >> w & 1u) != 0) {

@@ -13,9 +13,10 @@
 #include "record/checkpoint_set.h"
 #include "record/run_folder.h"
 #include "record/tensor_file.h"
+#define RUN "formats_run"
 #include "tests/unit/record_lineage.h"
 
-static const char run[] = "lineage_run";
+static const char run[] = RUN;
 
 static struct pbt_tensor tensor[] = {
     {"conv1/weight", PBT_ROLE_WEIGHT, PBT_F32, 4, {6, 1, 5, 5}, 0},
@@ -53,7 +54,7 @@ static void write_model_and_set(void) {
   ck_ok(PBT_NEW(state.bytes, &image));
   ck_ok(pbt_tensor_file_build(fact, sizeof fact / sizeof *fact, &state, PBT_ROLE_WEIGHT,
                               image, &bytes, &n));
-  ck_ok(pbt_file_replace("lineage_run/best.h5", bytes, n));
+  ck_ok(pbt_file_replace(RUN "/best.h5", bytes, n));
   ck_ok(pbt_set_folder(run, 1, true, folder));
   ck_ok(pbt_set_write(folder, "member-00000.h5", bytes, n, &file));
   const struct pbt_manifest manifest = {
@@ -111,13 +112,13 @@ START_TEST(h5clear_is_as_bad_as_the_page_says) {
     return;
   }
   leave_unclosed();
-  ck_ok(pbt_file_link(path, "lineage_run/linked.h5"));
-  ck_assert_int_eq(system("cd lineage_run && cp lineage.h5 long.h5 && "
+  ck_ok(pbt_file_link(path, RUN "/linked.h5"));
+  ck_assert_int_eq(system("cd " RUN " && cp lineage.h5 long.h5 && "
                           "h5clear -s --increment=0 long.h5 && mv long.h5 lineage.h5"),
                    0);
   check_file(50, 1);
   ck_assert_int_eq(
-      system("cd lineage_run && cp linked.h5 lineage.h5 && h5clear -s lineage.h5"), 0);
+      system("cd " RUN " && cp linked.h5 lineage.h5 && h5clear -s lineage.h5"), 0);
   ck_assert_int_eq(wrong_generations(50), 50);
 }
 END_TEST

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -18,14 +19,15 @@
 
 int64_t pbt_h5_balance(void); // record/h5.h, which needs HDF5's headers
 
-static const char path[] = "lineage_run/lineage.h5";
+/* RUN is the includer's own folder: test programs run side by side. */
+static const char path[] = RUN "/lineage.h5";
 enum { MEMBERS = 5, HPARAMS = 4 };
 
 static const struct pbt_hparam hparam[HPARAMS] = {
-    {"lr", PBT_LOG, 1e-5, 1, 1e-4, 0.1, 0, {0}, 0, 0},
-    {"momentum", PBT_REAL, 0, 0.99, 0, 0.99, 0, {0}, 0, 0},
-    {"layers", PBT_INT, 1, 9, 2, 4, 0, {0}, 0, 0},
-    {"batch_size", PBT_CHOICE, 0, 2, 0, 2, 3, {32, 64, 0.5}, 0, 0},
+    {"lr", PBT_LOG, 1e-5, 1, 1e-4, 0.1, 0, {0}, .line = 0},
+    {"momentum", PBT_REAL, 0, 0.99, 0, 0.99, 0, {0}, .line = 0},
+    {"layers", PBT_INT, 1, 9, 2, 4, 0, {0}, .line = 0},
+    {"batch_size", PBT_CHOICE, 0, 2, 0, 2, 3, {32, 64, 0.5}, .line = 0},
 };
 
 static inline struct pbt_lineage_info info(void) {
@@ -96,8 +98,9 @@ static inline void generation(int64_t g, struct pbt_lineage_row row[],
 }
 
 static inline void fresh_folder(void) {
-  ck_ok(pbt_file_remove("lineage_run"));
-  ck_ok(pbt_file_make_folders("lineage_run"));
+  umount2(RUN, MNT_DETACH); // a full disk that a failed test left
+  ck_ok(pbt_file_remove(RUN));
+  ck_ok(pbt_file_make_folders(RUN));
 }
 
 static inline struct pbt_lineage *created(void) {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define RUN "lineage_run"
 #include "tests/unit/record_lineage.h"
 
 START_TEST(rows_come_back_bit_for_bit) {
@@ -115,10 +116,10 @@ START_TEST(resume_drops_what_came_after_the_checkpoint) {
   append_to(lineage, 0, 10);
   ck_ok(pbt_lineage_close(lineage));
   lineage = resumed(6);
-  ck_assert(pbt_file_exists("lineage_run/lineage.h5.prev"));
+  ck_assert(pbt_file_exists(RUN "/lineage.h5.prev"));
   append_to(lineage, 6, 8);
   ck_ok(pbt_lineage_sync(lineage));
-  ck_assert(!pbt_file_exists("lineage_run/lineage.h5.prev"));
+  ck_assert(!pbt_file_exists(RUN "/lineage.h5.prev"));
   ck_ok(pbt_lineage_close(lineage));
   check_file(8, 2);
   ck_ok(pbt_lineage_close(resumed(0)));
@@ -144,8 +145,8 @@ START_TEST(resume_wants_the_rows_and_the_same_population) {
   ck_fails(pbt_lineage_resume(path, &job, &start, 2, &lineage), PBT_ERR_DATA,
            "another population");
   check_file(4, 1); // untouched
-  ck_assert(!pbt_file_exists("lineage_run/lineage.h5.new"));
-  ck_assert(!pbt_file_exists("lineage_run/lineage.h5.prev"));
+  ck_assert(!pbt_file_exists(RUN "/lineage.h5.new"));
+  ck_assert(!pbt_file_exists(RUN "/lineage.h5.prev"));
   ck_fails(pbt_lineage_resume("nowhere/lineage.h5", &job, &start, 0, &lineage),
            PBT_ERR_MISSING, "cannot open nowhere/lineage.h5");
 }
@@ -225,26 +226,26 @@ static void write_until_full(void) {
   ck_ok(pbt_lineage_close(lineage));
   char text[32];
   snprintf(text, sizeof text, "%d", (int)g - 1);
-  ck_ok(pbt_file_replace("lineage_acknowledged", text, strlen(text)));
+  ck_ok(pbt_file_replace(RUN "_acknowledged", text, strlen(text)));
 }
 
 /* On a file system of 1 MB generations are appended until one fails. */
 START_TEST(a_full_disk_keeps_what_was_committed) {
   fresh_folder();
-  if (mount("none", "lineage_run", "tmpfs", 0, "size=1m") != 0) {
+  if (mount("none", RUN, "tmpfs", 0, "size=1m") != 0) {
     printf("SKIP a_full_disk_keeps_what_was_committed: cannot mount (needs root)\n");
     return;
   }
   in_a_child(write_until_full);
   int64_t n = count_file();
   int64_t wrong = wrong_generations(n);
-  umount("lineage_run");
+  umount(RUN);
   char *text;
   size_t bytes;
-  ck_ok(pbt_file_read("lineage_acknowledged", 32, &text, &bytes));
+  ck_ok(pbt_file_read(RUN "_acknowledged", 32, &text, &bytes));
   int64_t acknowledged = atoll(text);
   pbt_mem_free(text);
-  ck_ok(pbt_file_remove("lineage_acknowledged"));
+  ck_ok(pbt_file_remove(RUN "_acknowledged"));
   ck_assert_int_gt(acknowledged, 10);
   ck_assert_msg(n == acknowledged || n == acknowledged + 1, "%d of %d", (int)n,
                 (int)acknowledged);
@@ -256,8 +257,8 @@ START_TEST(foreign_files_are_one_line) {
   fresh_folder();
   struct pbt_lineage_reader *reader;
   struct pbt_lineage_shape shape;
-  ck_fails(pbt_lineage_open("lineage_run/none.h5", &reader, &shape), PBT_ERR_MISSING,
-           "cannot open lineage_run/none.h5");
+  ck_fails(pbt_lineage_open(RUN "/none.h5", &reader, &shape), PBT_ERR_MISSING,
+           "cannot open " RUN "/none.h5");
   ck_ok(pbt_file_replace(path, "", 0));
   ck_fails(pbt_lineage_open(path, &reader, &shape), PBT_ERR_DATA, "is no lineage file");
   ck_ok(pbt_file_replace(path, "hello, world\n", 13));
@@ -267,11 +268,11 @@ START_TEST(foreign_files_are_one_line) {
     return;
   }
   ck_assert_int_eq(system("/usr/bin/python3 -c \"import h5py; "
-                          "h5py.File('lineage_run/lineage.h5', 'w')['x'] = 3\""),
+                          "h5py.File('" RUN "/lineage.h5', 'w')['x'] = 3\""),
                    0);
   ck_fails(pbt_lineage_open(path, &reader, &shape), PBT_ERR_DATA, "is no lineage file");
   ck_assert_int_eq(system("/usr/bin/python3 -c \"import h5py; "
-                          "h5py.File('lineage_run/lineage.h5', 'w', libver='latest')"
+                          "h5py.File('" RUN "/lineage.h5', 'w', libver='latest')"
                           "['x'] = 3\""),
                    0);
   ck_fails(pbt_lineage_open(path, &reader, &shape), PBT_ERR_DATA,

@@ -147,6 +147,7 @@ END_TEST
 
 /* Eight processes meet a dead lock at the same moment, many times: one gets it. */
 START_TEST(of_many_that_take_over_one_wins) {
+  enum { ROUNDS = 8 }; // a second each: the losers are patient
   for (int round = 0; round < 8; round++) {
     start();
     end(holder());

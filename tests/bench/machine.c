@@ -99,24 +99,32 @@ sum_up(const double *data, size_t n, int times) {
   return total;
 }
 
-static double read_rate(size_t bytes, int times) {
-  double *data = aligned_alloc(64, bytes);
-  if (data == NULL) {
-    return 0;
-  }
-  memset(data, 0, bytes);
+static double read_rate(double *data, size_t bytes, int times) {
   double start = pbt_seconds();
   volatile double total = sum_up(data, bytes / sizeof *data, times);
-  double seconds = pbt_seconds() - start;
   (void)total;
-  free(data);
-  return (double)bytes * times / seconds;
+  return (double)bytes * times / (pbt_seconds() - start);
 }
 
-double machine_memory(void) {
-  return read_rate((size_t)64 << 20, 2);
+enum { MEMORY_BYTES = 64 << 20, CACHE_BYTES = 256 << 10 };
+
+bool machine_open(struct machine *machine) {
+  machine->data = aligned_alloc(64, MEMORY_BYTES);
+  if (machine->data != NULL) {
+    memset(machine->data, 0, MEMORY_BYTES);
+  }
+  return machine->data != NULL;
 }
 
-double machine_cache(void) {
-  return read_rate((size_t)256 << 10, 100);
+void machine_close(struct machine *machine) {
+  free(machine->data);
+}
+
+double machine_memory(struct machine *machine) {
+  return read_rate(machine->data, MEMORY_BYTES, 1);
+}
+
+double machine_cache(struct machine *machine) {
+  read_rate(machine->data, CACHE_BYTES, 1);
+  return read_rate(machine->data, CACHE_BYTES, 40);
 }

@@ -2,6 +2,7 @@
 #ifndef PBT_TESTS_BENCH_MACHINE_H
 #define PBT_TESTS_BENCH_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* "AMD EPYC", from /proc/cpuinfo; "unknown" elsewhere. */
@@ -11,9 +12,16 @@ void machine_name(char *text, size_t bytes);
  * the name is unknown or it cannot run here. */
 double machine_flops(const char *isa);
 
+/* Memory to measure with; false if there is none. */
+struct machine {
+  double *data;
+};
+bool machine_open(struct machine *machine);
+void machine_close(struct machine *machine);
+
 /* Bytes/s that one core reads from memory (64 MiB) and from its second-level cache
  * (256 KiB). */
-double machine_memory(void);
-double machine_cache(void);
+double machine_memory(struct machine *machine);
+double machine_cache(struct machine *machine);
 
 #endif

@@ -264,16 +264,16 @@ static double most(const double *value, int32_t n) {
   return best;
 }
 
-static pbt_status measure(struct trainer *t, const char *isa, int32_t rounds,
-                          struct result *r) {
+static pbt_status measure(struct trainer *t, struct machine *machine, const char *isa,
+                          int32_t rounds, struct result *r) {
   r->rounds = rounds;
   for (int i = 0; i < 20; i++) {
     PBT_TRY(run_step(t, false));
   }
   for (int32_t k = 0; k < rounds; k++) {
     r->flops[k] = machine_flops(isa);
-    r->memory[k] = machine_memory();
-    r->cache[k] = machine_cache();
+    r->memory[k] = machine_memory(machine);
+    r->cache[k] = machine_cache(machine);
     for (int i = 0; i < 2; i++) { // what the machine's measures left in the caches
       PBT_TRY(run_step(t, true));
     }
@@ -423,6 +423,11 @@ int main(int argc, char **argv) {
   }
   static struct result result;
   struct trainer trainer = {0};
+  struct machine machine;
+  if (!machine_open(&machine)) {
+    fprintf(stderr, "step: out of memory\n");
+    return PBT_ERR_UNAVAILABLE;
+  }
   pbt_status status = trainer_open(&trainer, &options);
   char isa[16] = "";
   if (status == PBT_OK) {
@@ -430,7 +435,7 @@ int main(int argc, char **argv) {
     status = validate(&trainer, options.batch);
   }
   if (status == PBT_OK) {
-    status = measure(&trainer, isa, options.rounds, &result);
+    status = measure(&trainer, &machine, isa, options.rounds, &result);
   }
   if (status == PBT_OK) {
     (options.json ? print_json : print_text)(&trainer, &options, &result);
@@ -438,5 +443,6 @@ int main(int argc, char **argv) {
     fprintf(stderr, "step: %s\n", pbt_error());
   }
   trainer_close(&trainer);
+  machine_close(&machine);
   return status;
 }

@@ -40,9 +40,10 @@ static const float *dy_of(const struct tile_at *at) {
 /* acc[j][ky][kx] += g[j][position] * x[position + (ky, kx)], positions yt x xt. */
 ALWAYS void step(const float *x, int64_t row, int k, int kt, int oc, int yt, int xt,
                  const vf g[MAX_GRADIENTS], vf acc[MAX_TILE]) {
-  UNROLL for (int r = 0; r < kt + yt - 1; r++) {
+  UNROLL for (int r = 0; r < kt + yt - 1; r++, x += row) {
+    HIDE(x); // one pointer that walks, not one for each row and column
     UNROLL for (int c = 0; c < k + xt - 1; c++) {
-      vf v = load(x + r * row + c * CPU_LANES);
+      vf v = load(x + c * CPU_LANES);
       UNROLL for (int p = 0; p < yt * xt; p++) {
         int ky = r - p / xt, kx = c - p % xt;
         if (ky >= 0 && ky < kt && kx >= 0 && kx < k) {
@@ -65,16 +66,20 @@ ALWAYS void sum_pooled(const struct tile_at *at, int k, int kt, int oc,
                          (int64_t)at->oy * conv->ow * CPU_LANES + at->lane;
   for (int32_t y = 0; y < at->rows; y++) {
     for (int32_t ox = 0; ox < conv->ow; ox++, place += CPU_LANES) {
-      vf g[MAX_GRADIENTS];
-      UNROLL for (int j = 0; j < oc; j++) {
-        vf v = load(dy + y * conv->y.row + ox * CPU_LANES + j * conv->y.channel);
-        vi won = load_bytes(place + j * plane);
-        UNROLL for (int p = 0; p < 4; p++) {
-          g[j * 4 + p] = keep(equal(won, splat_int(p)), v);
+      /* With one row of taps the window's rows share no x: fewer registers one by one. */
+      const int yt = kt == 1 ? 1 : 2;
+      UNROLL for (int top = 0; top < 2; top += yt) {
+        vf g[MAX_GRADIENTS];
+        UNROLL for (int j = 0; j < oc; j++) {
+          vf v = load(dy + y * conv->y.row + ox * CPU_LANES + j * conv->y.channel);
+          vi won = load_bytes(place + j * plane);
+          UNROLL for (int p = 0; p < 2 * yt; p++) {
+            g[j * 2 * yt + p] = keep(equal(won, splat_int(2 * top + p)), v);
+          }
         }
+        step(x + (2 * y + top) * conv->x.row + 2 * ox * CPU_LANES, conv->x.row, k, kt, oc,
+             yt, 2, g, acc);
       }
-      step(x + 2 * (y * conv->x.row + ox * CPU_LANES), conv->x.row, k, kt, oc, 2, 2, g,
-           acc);
     }
   }
 }
@@ -143,7 +148,8 @@ TILE(1, 1, 8)
 TILE(1, 1, 1)
 TILE(3, 3, 2)
 TILE(3, 3, 1)
-TILE(5, 5, 1) static const struct choice tile_table[3][2] = {
+TILE(5, 5, 1)
+static const struct choice tile_table[3][2] = {
     {{pooled_1_8, row_1_8, 1, 8}, {pooled_1_1, row_1_1, 1, 1}},
     {{pooled_3_2, row_3_2, 3, 2}, {pooled_3_1, row_3_1, 3, 1}},
     {{pooled_5_1, row_5_1, 5, 1}, {pooled_5_1, row_5_1, 5, 1}},
@@ -153,7 +159,9 @@ TILE(1, 1, 4)
 TILE(1, 1, 1)
 TILE(3, 1, 3)
 TILE(3, 1, 1)
-TILE(5, 1, 2) TILE(5, 1, 1) static const struct choice tile_table[3][2] = {
+TILE(5, 1, 2)
+TILE(5, 1, 1)
+static const struct choice tile_table[3][2] = {
     {{pooled_1_4, row_1_4, 1, 4}, {pooled_1_1, row_1_1, 1, 1}},
     {{pooled_3_3, row_3_3, 1, 3}, {pooled_3_1, row_3_1, 1, 1}},
     {{pooled_5_2, row_5_2, 1, 2}, {pooled_5_1, row_5_1, 1, 1}},

@@ -29,6 +29,9 @@ ALWAYS void middle(const struct cpu_conv *conv, const struct tile_at *at, int k,
     for (int32_t ky = at->ky_first; ky <= at->ky_last; ky++) {
       const float *g = gc - ky * row, *w = wc + ky * k;
       UNROLL for (int kx = 0; kx < k; kx++) {
+        if (!WIDE && k > 1 && (ic + 1) * xt + k > 15) {
+          HIDE(g); // there are no registers to hold xt + k - 1 vectors of g
+        }
         UNROLL for (int j = 0; j < ic; j++) {
           vf tap = splat(w[j * k * k + kx]);
           UNROLL for (int p = 0; p < xt; p++) {
@@ -111,8 +114,10 @@ MIDDLES(3, 6)
 MIDDLES(4, 4)
 MIDDLES(3, 4)
 MIDDLES(1, 4)
-MIDDLES(4, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
-    CHOICE(3, 6), CHOICE(4, 4), CHOICE(3, 4), CHOICE(1, 4), CHOICE(4, 1), CHOICE(1, 1)};
+MIDDLES(4, 1)
+MIDDLES(1, 1)
+static const struct choice middle_table[] = {CHOICE(3, 6), CHOICE(4, 4), CHOICE(3, 4),
+                                             CHOICE(1, 4), CHOICE(4, 1), CHOICE(1, 1)};
 EDGES(3)
 EDGES(1) static const struct choice edge_table[] = {{3, 8, {edges_3}}, {1, 8, {edges_1}}};
 #else
@@ -120,8 +125,10 @@ MIDDLES(2, 6)
 MIDDLES(3, 4)
 MIDDLES(2, 4)
 MIDDLES(1, 4)
-MIDDLES(3, 1) MIDDLES(1, 1) static const struct choice middle_table[] = {
-    CHOICE(2, 6), CHOICE(3, 4), CHOICE(2, 4), CHOICE(1, 4), CHOICE(3, 1), CHOICE(1, 1)};
+MIDDLES(3, 1)
+MIDDLES(1, 1)
+static const struct choice middle_table[] = {CHOICE(2, 6), CHOICE(3, 4), CHOICE(2, 4),
+                                             CHOICE(1, 4), CHOICE(3, 1), CHOICE(1, 1)};
 EDGES(1)
 static const struct choice edge_table[] = {{1, 8, {edges_1}}};
 #endif
@@ -131,9 +138,15 @@ enum {
   EDGE_TILES = sizeof edge_table / sizeof *edge_table
 };
 
+/* With 16 registers a tile of 3 channels hides the latency and one of 2 does not: worth
+ * some channels computed twice. */
+static bool divides(int32_t tile, int32_t ic) {
+  return ic % tile == 0 || (!WIDE && ic >= 16);
+}
+
 static const struct choice *choose_middle(int32_t ic, int32_t columns) {
   for (int i = 0; i < MIDDLE_TILES; i++) {
-    if (ic % middle_table[i].ic == 0 && columns % middle_table[i].xt == 0) {
+    if (divides(middle_table[i].ic, ic) && columns % middle_table[i].xt == 0) {
       if (middle_table[i].xt > 1 || columns < 4) {
         return &middle_table[i];
       }

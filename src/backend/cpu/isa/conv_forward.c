@@ -139,7 +139,10 @@ struct choice {
 };
 
 static struct choice choose_tile(const struct cpu_conv *conv) {
-  int a = conv->oc % OC_A == 0 ? 0 : conv->oc >= OC_B ? 1 : 2;
+  /* With 16 registers a tile of 3 channels hides the latency better than one of 2, which
+   * is worth some channels computed twice; not where it spills. */
+  bool large = conv->oc % OC_A == 0 || (!WIDE && conv->k < 5 && conv->oc >= 16);
+  int a = large ? 0 : conv->oc >= OC_B ? 1 : 2;
   int b = conv->pool > 0 ? 0 : conv->ow >= 4 ? 1 : 2;
   return (struct choice){tile_table[conv->k / 2][a][b],
                          a == 0   ? OC_A

@@ -43,6 +43,10 @@ enum { GROUPS = CPU_LANES / V };
 #define UNROLL _Pragma("GCC unroll 64")
 #endif
 
+/* Where a pointer comes from is hidden from the optimiser: what was loaded through it
+ * before is loaded again rather than kept in a register, and address sums stay sums. */
+#define HIDE(pointer) __asm__("" : "+r"(pointer))
+
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));
 typedef float vf_memory __attribute__((vector_size(4 * V), may_alias));

@@ -18,9 +18,10 @@
 #include "base/status.h"
 
 /* Takes RUN for this process: RUN/lock with host, pid, the process' start time and the
- * SLURM job id, made with O_EXCL.  A lock of a dead process on this host, or of this
- * SLURM job's earlier start, is taken over; any other is PBT_ERR_UNAVAILABLE with its
- * holder and age unless take_over. */
+ * SLURM job id; RUN is created if missing.  A lock of a dead process on this host, or of
+ * this SLURM job's earlier start, is taken over by one of those that try; any other is
+ * PBT_ERR_UNAVAILABLE with its holder and age unless take_over (a living holder on this
+ * host is given a second to leave). */
 pbt_status pbt_run_lock(const char *run, bool take_over);
 void pbt_run_unlock(const char *run); // removes the lock if it is ours
 
@@ -34,7 +35,9 @@ enum pbt_run_holder {
 enum { PBT_RUN_HOST = 128 };
 enum pbt_run_holder pbt_run_held_by(const char *run, char host[PBT_RUN_HOST]);
 
-/* Moves RUN to the first free RUN.1, RUN.2, ...; fine if there is no RUN. */
+/* Moves RUN to the first free RUN.1, RUN.2, ...; fine if there is no RUN (`moved` is "").
+ * Refused as pbt_run_lock refuses while somebody else writes there; our own lock in it is
+ * given up. */
 pbt_status pbt_run_set_aside(const char *run, char moved[PBT_PATH_BYTES]);
 
 /* RUN/progress.jsonl: cut to the lines of generations below `keep` (a new file renamed

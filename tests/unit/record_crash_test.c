@@ -400,7 +400,7 @@ static pid_t start_case(int i) {
     if (write(file, copy, n) != (ssize_t)n || close(file) != 0) {
       _exit(9);
     }
-    _exit(judge(name));
+    _exit((int)judge(name));
   }
   return child;
 }

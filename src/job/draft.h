@@ -22,6 +22,7 @@ enum pbt_field {
   PBT_FIELD_START_LOW,
   PBT_FIELD_START_HIGH,
   PBT_FIELD_OPTIONS,
+  PBT_FIELD_START,
   PBT_N_FIELD
 };
 
@@ -46,7 +47,9 @@ struct pbt_draft {
 /* The job and its origins; *draft is large, so the caller's. */
 pbt_status pbt_draft_build(const struct pbt_job_source *source, struct pbt_draft *draft);
 
-/* Whether a key has a meaning: its `when` holds in `base` (the struct it lies in). */
+/* Whether a key has a meaning: its `when` holds in `base` (the struct it lies in), and so
+ * does that key's own.  The other form gives the key whose `when` fails, or NULL. */
+const struct pbt_key *pbt_key_obstacle(const struct pbt_key *key, const void *base);
 bool pbt_key_applies(const struct pbt_key *key, const void *base);
 
 /* Records "FILE:LINE:COLUMN: ..." or "--set key=value: ..." with PBT_ERR_DATA. */

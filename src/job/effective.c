@@ -54,7 +54,8 @@ static void print_search(const struct pbt_draft *draft, const struct pbt_job *jo
     const struct pbt_hparam *hparam = &job->search.hparam[i];
     pbt_text_add(text, "\n[search.%s]\n", hparam->name);
     for (int f = 0; f < PBT_N_FIELD; f++) {
-      if (pbt_key_applies(&key[f], hparam)) {
+      bool absent = f == PBT_FIELD_START && hparam->n_start == 0;
+      if (pbt_key_applies(&key[f], hparam) && !absent) {
         print_line(&key[f], hparam, draft->search[i].field[f].given, text);
       }
     }
@@ -69,6 +70,7 @@ pbt_status pbt_job_effective(const struct pbt_job_source *source,
   const struct pbt_key *key = pbt_job_keys(&n);
   const char *table = "";
   size_t length = 0;
+  bool headed = true; // a table without a key in use is not named
   for (size_t k = 0; k < n; k++) {
     size_t inside = pbt_key_parent(key[k].name);
     bool new_table = inside != length || strncmp(key[k].name, table, length) != 0;
@@ -79,9 +81,13 @@ pbt_status pbt_job_effective(const struct pbt_job_source *source,
     if (new_table && key[k].of_hparam) {
       print_search(&draft, job, text);
     } else if (new_table) {
-      pbt_text_add(text, "\n[%.*s]\n", (int)length, table);
+      headed = false;
     }
     if (!key[k].of_hparam && in_use(&key[k], job)) {
+      if (!headed) {
+        pbt_text_add(text, "\n[%.*s]\n", (int)length, table);
+        headed = true;
+      }
       print_line(&key[k], job, draft.origin[k].given, text);
     }
   }

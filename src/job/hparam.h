@@ -16,7 +16,12 @@
 
 enum pbt_kind { PBT_REAL, PBT_LOG, PBT_INT, PBT_CHOICE };
 
-enum { PBT_MAX_HPARAM = 32, PBT_MAX_OPTION = 32, PBT_HPARAM_NAME = 32 };
+enum {
+  PBT_MAX_HPARAM = 32,
+  PBT_MAX_OPTION = 32,
+  PBT_MAX_START = 64,
+  PBT_HPARAM_NAME = 32
+};
 
 struct pbt_hparam {
   char name[PBT_HPARAM_NAME];
@@ -25,6 +30,8 @@ struct pbt_hparam {
   double start_low, start_high;  // where first values are drawn; within low..high
   int32_t n_option;              // CHOICE only
   double option[PBT_MAX_OPTION]; // CHOICE: the numbers it stands for
+  int32_t n_start;               // first values given one by one; 0: drawn
+  double start[PBT_MAX_START];   // of member 0, 1, ...; CHOICE: the option's number
   int32_t line, column;          // in the job file, for messages
 };
 

@@ -25,15 +25,34 @@ enum {
   PBT_JOB_LIMIT = 1 << 20 // bytes of a job file
 };
 
-enum pbt_task_kind { PBT_TASK_CLASSIFY };
+enum pbt_task_kind { PBT_TASK_CLASSIFY, PBT_TASK_TOY };
+enum pbt_toy_surface { PBT_TOY_FIG2, PBT_TOY_PLAIN, PBT_TOY_DECEPTIVE };
+enum pbt_seeding {
+  PBT_SEEDING_RANDOM,
+  PBT_SEEDING_LATIN,
+  PBT_SEEDING_SOBOL,
+  PBT_SEEDING_GRID
+};
 enum pbt_network_kind { PBT_NETWORK_MLP, PBT_NETWORK_LENET5 };
 enum pbt_data_kind { PBT_DATA_DIGITS, PBT_DATA_IDX };
 enum pbt_optimizer_kind { PBT_OPTIMIZER_SGD };
 enum pbt_metric { PBT_METRIC_ACCURACY, PBT_METRIC_LOSS, PBT_METRIC_MACRO_F1 };
 enum pbt_sense { PBT_MAXIMIZE, PBT_MINIMIZE };
 enum pbt_backend_kind { PBT_BACKEND_AUTO, PBT_BACKEND_CPU, PBT_BACKEND_CUDA };
-enum pbt_exploit_kind { PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE };
-enum pbt_explore_kind { PBT_EXPLORE_PERTURB, PBT_EXPLORE_RESAMPLE, PBT_EXPLORE_NONE };
+enum pbt_exploit_kind {
+  PBT_EXPLOIT_TRUNCATION,
+  PBT_EXPLOIT_NONE,
+  PBT_EXPLOIT_TOURNAMENT,
+  PBT_EXPLOIT_TTEST
+};
+enum pbt_guard_kind { PBT_GUARD_NONE, PBT_GUARD_WELCH, PBT_GUARD_DEXPBT };
+enum pbt_explore_kind {
+  PBT_EXPLORE_PERTURB,
+  PBT_EXPLORE_RESAMPLE,
+  PBT_EXPLORE_NONE,
+  PBT_EXPLORE_NORMAL
+};
+enum pbt_who { PBT_WHO_COPIED, PBT_WHO_ALL };
 enum pbt_pairing { PBT_PAIR_RANDOM, PBT_PAIR_RANK, PBT_PAIR_MOD };
 enum pbt_copy { PBT_COPY_BOTH, PBT_COPY_WEIGHTS, PBT_COPY_HPARAMS, PBT_COPY_NONE };
 enum pbt_activation { PBT_RELU, PBT_TANH };
@@ -47,7 +66,9 @@ struct pbt_job {
 
   struct {
     int64_t size; // members; 0 in the file: as many as ranks, resolved by pbt_job_parse
-    bool size_is_default; // it followed the number of ranks
+    bool size_is_default;     // it followed the number of ranks; not said by the
+                              // effective job, which gives the number
+    enum pbt_seeding seeding; // how first hyperparameters are spread
   } population;
 
   struct {
@@ -55,6 +76,12 @@ struct pbt_job {
     enum pbt_metric metric;
     enum pbt_sense sense; // follows the metric unless given
   } task;
+
+  struct {
+    enum pbt_toy_surface surface;
+    double h0, h1, h; // where the search does not vary them
+    double penalty;   // deceptive: of each interval's distance from the target
+  } toy;
 
   struct {
     enum pbt_network_kind kind;
@@ -90,12 +117,24 @@ struct pbt_job {
     double fraction; // truncation: share replaced and share copied from, 0 < f <= 0.5
     enum pbt_pairing pairing;
     enum pbt_copy copy;
+    int32_t window; // ttest: evaluations that are compared
+    double level;   // ttest: of significance, one-sided
   } exploit;
+
+  struct {
+    enum pbt_guard_kind kind;
+    int32_t window;    // welch
+    double level;      // welch
+    double deviations; // dexpbt: least gain in standard deviations of the population
+    double gain;       // dexpbt: least gain as a share of the donor's score
+  } guard;
 
   struct {
     enum pbt_explore_kind kind;
     int32_t n_factor;
     double factor[PBT_MAX_FACTOR]; // > 0, not 1
+    double deviation;              // normal: of a step, as a share of the range
+    enum pbt_who who;              // explores
     double probability;            // of each hyperparameter to move
     double resample;               // of each to be redrawn instead
     enum pbt_bounce bounds;

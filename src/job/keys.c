@@ -12,17 +12,21 @@
 #include <string.h>
 
 static const char *const backend_word[] = {"auto", "cpu", "cuda"};
-static const char *const task_word[] = {"classify"};
+static const char *const task_word[] = {"classify", "toy"};
+static const char *const surface_word[] = {"fig2", "plain", "deceptive"};
+static const char *const seeding_word[] = {"random", "latin", "sobol", "grid"};
 static const char *const metric_word[] = {"accuracy", "loss", "macro_f1"};
 static const char *const sense_word[] = {"maximize", "minimize"};
 static const char *const network_word[] = {"mlp", "lenet5"};
 static const char *const data_word[] = {"digits", "idx"};
 static const char *const optimizer_word[] = {"sgd"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
-static const char *const exploit_word[] = {"truncation", "none"};
+static const char *const exploit_word[] = {"truncation", "none", "tournament", "ttest"};
+static const char *const guard_word[] = {"none", "welch", "dexpbt"};
 static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
-static const char *const explore_word[] = {"perturb", "resample", "none"};
+static const char *const explore_word[] = {"perturb", "resample", "none", "normal"};
+static const char *const who_word[] = {"copied", "all"};
 static const char *const bounds_word[] = {"clip", "reflect"};
 
 static const double two_layers[] = {256, 128};
@@ -43,8 +47,17 @@ static const double no_drift[] = {0.8, 1.25};
   { .low = 0, .high = 0.9999 }
 #define DECAY_LEGAL                                                                      \
   { .low = 0, .high = 10 }
+#define TOY_LEGAL                                                                        \
+  { .low = 0, .high = 1000 }
 #define SMOOTHING_LEGAL                                                                  \
   { .low = 0, .high = 1, .high_open = true }
+
+/* What only a network on data has. */
+#define CLASSIFY_ONLY .when = "task.kind", .when_words = 1u << PBT_TASK_CLASSIFY
+#define EXPLORE(kinds) .when = "explore.kind", .when_words = (kinds)
+#define PERTURB (1u << PBT_EXPLORE_PERTURB)
+#define RESAMPLE (1u << PBT_EXPLORE_RESAMPLE)
+#define NORMAL (1u << PBT_EXPLORE_NORMAL)
 
 enum { READY = 1, BUDGET }; // alternatives
 
@@ -67,24 +80,41 @@ static const struct pbt_key table[] = {
     {"population.size", PBT_KEY_INTEGER, AT(population.size), FROM_TO(0, 1e6),
      .computed = "the number of ranks",
      .help = "Members; 0 stands for the default; never fewer than ranks."},
+    {"population.seeding", PBT_KEY_WORD, AT(population.seeding), WORDS(seeding_word),
+     .help = "How first hyperparameters are spread over their start ranges."},
 
     {"task.kind", PBT_KEY_WORD, AT(task.kind), WORDS(task_word),
-     .help = "What is trained: a network that classifies images."},
+     .help = "What is trained: a network that classifies images, or a toy surface."},
     {"task.metric", PBT_KEY_WORD, AT(task.metric), WORDS(metric_word),
      .help = "The score on the validation split that is a member's fitness."},
     {"task.sense", PBT_KEY_WORD, AT(task.sense), WORDS(sense_word),
      .computed = "`minimize` for loss, else `maximize`",
      .help = "Which end of the metric is the good one."},
 
+    {"toy.surface", PBT_KEY_WORD, AT(toy.surface), WORDS(surface_word),
+     .when = "task.kind", .when_words = 1u << PBT_TASK_TOY, .help = "What is climbed."},
+    {"toy.h0", PBT_KEY_REAL, AT(toy.h0), .range = TOY_LEGAL, .fallback = 1,
+     .when = "toy.surface", .when_words = 1u << PBT_TOY_FIG2,
+     .help = "Weight of the first coordinate in the surrogate."},
+    {"toy.h1", PBT_KEY_REAL, AT(toy.h1), .range = TOY_LEGAL, .fallback = 1,
+     .when = "toy.surface", .when_words = 1u << PBT_TOY_FIG2,
+     .help = "Weight of the second coordinate in the surrogate."},
+    {"toy.h", PBT_KEY_REAL, AT(toy.h), .range = TOY_LEGAL, .fallback = 1,
+     .when = "toy.surface", .when_words = 1u << PBT_TOY_PLAIN | 1u << PBT_TOY_DECEPTIVE,
+     .help = "What slows the descent: 0 is fastest."},
+    {"toy.penalty", PBT_KEY_REAL, AT(toy.penalty), FROM_TO(0, 1000), .fallback = 0.2,
+     .when = "toy.surface", .when_words = 1u << PBT_TOY_DECEPTIVE,
+     .help = "What each interval's distance of h from its target costs for ever."},
+
     {"network.kind", PBT_KEY_WORD, AT(network.kind), WORDS(network_word),
-     .fallback = PBT_NETWORK_LENET5, .help = "The network."},
+     .fallback = PBT_NETWORK_LENET5, CLASSIFY_ONLY, .help = "The network."},
     {"network.hidden", PBT_KEY_INT32S, AT(network.hidden),
      .count_offset = offsetof(struct pbt_job, network.n_hidden), .least = 1,
      .most = PBT_MAX_HIDDEN, FROM_TO(1, 65536), .fallback_item = two_layers,
      .n_fallback = 2, .when = "network.kind", .when_words = 1u << PBT_NETWORK_MLP,
      .help = "Units of each hidden layer."},
 
-    {"data.kind", PBT_KEY_WORD, AT(data.kind), WORDS(data_word),
+    {"data.kind", PBT_KEY_WORD, AT(data.kind), WORDS(data_word), CLASSIFY_ONLY,
      .help = "Digits that are drawn on the spot, or files in the IDX format of MNIST."},
     {"data.folder", PBT_KEY_TEXT, TEXT_AT(data.folder), .required = true,
      .when = "data.kind", .when_words = 1u << PBT_DATA_IDX,
@@ -106,31 +136,33 @@ static const struct pbt_key table[] = {
      .when_words = 1u << PBT_DATA_IDX,
      .help = "Name in the folder; `.gz` is tried as well."},
     {"data.train_size", PBT_KEY_INTEGER, AT(data.train_size), FROM_TO(0, 1e8),
-     .computed = "digits: 12000; idx: 0",
+     .computed = "digits: 12000; idx: 0", CLASSIFY_ONLY,
      .help = "Images to train and validate with; idx: at most so many, 0 for all."},
     {"data.test_size", PBT_KEY_INTEGER, AT(data.test_size), FROM_TO(0, 1e8),
-     .computed = "digits: 4000; idx: 0",
+     .computed = "digits: 4000; idx: 0", CLASSIFY_ONLY,
      .help = "Images to test with; idx: at most so many, 0 for all."},
     {"data.validation", PBT_KEY_REAL, AT(data.validation),
      .range = {.low = 0, .high = 1, .low_open = true, .high_open = true}, .fallback = 0.1,
-     .help = "Share of the training images that fitness is measured on."},
+     CLASSIFY_ONLY, .help = "Share of the training images that fitness is measured on."},
     {"data.seed", PBT_KEY_SEED, AT(data.seed), FROM_TO(0, HUGE_VAL),
-     .computed = "the job's `seed`",
+     .computed = "the job's `seed`", CLASSIFY_ONLY,
      .help = "Of the drawn digits and of the split into training and validation."},
 
     {"optimizer.kind", PBT_KEY_WORD, AT(optimizer.kind), WORDS(optimizer_word),
+     CLASSIFY_ONLY,
      .help = "Stochastic gradient descent with momentum and weight decay."},
     {"optimizer.batch_size", PBT_KEY_INTEGER, AT(optimizer.batch_size), FROM_TO(1, 65536),
-     .fallback = 64, .help = "Images of one optimiser step."},
+     .fallback = 64, CLASSIFY_ONLY, .help = "Images of one optimiser step."},
     {"optimizer.lr", PBT_KEY_REAL, AT(optimizer.lr), .range = LR_LEGAL, .fallback = 0.05,
-     .help = "Learning rate."},
+     CLASSIFY_ONLY, .help = "Learning rate."},
     {"optimizer.momentum", PBT_KEY_REAL, AT(optimizer.momentum), .range = MOMENTUM_LEGAL,
-     .fallback = 0.9, .help = "Share of the last step's velocity that is kept."},
+     .fallback = 0.9, CLASSIFY_ONLY,
+     .help = "Share of the last step's velocity that is kept."},
     {"optimizer.weight_decay", PBT_KEY_REAL, AT(optimizer.weight_decay),
-     .range = DECAY_LEGAL, .fallback = 0.0001,
+     .range = DECAY_LEGAL, .fallback = 0.0001, CLASSIFY_ONLY,
      .help = "Pull of each weight to 0, added to its gradient."},
     {"optimizer.label_smoothing", PBT_KEY_REAL, AT(optimizer.label_smoothing),
-     .range = SMOOTHING_LEGAL, .fallback = 0,
+     .range = SMOOTHING_LEGAL, .fallback = 0, CLASSIFY_ONLY,
      .help = "Share of the label that is spread over all classes."},
 
     {"search.NAME.kind", PBT_KEY_WORD, IN_HPARAM(kind), WORDS(kind_word),
@@ -152,6 +184,11 @@ static const struct pbt_key table[] = {
      .most = PBT_MAX_OPTION, ANY_NUMBER, .required = true, .when = "search.NAME.kind",
      .when_words = 1u << PBT_CHOICE,
      .help = "The numbers to choose from; a move goes to a neighbour in this list."},
+    {"search.NAME.start", PBT_KEY_REALS, IN_HPARAM(start),
+     .count_offset = offsetof(struct pbt_hparam, n_start), .least = 1,
+     .most = PBT_MAX_START, ANY_NUMBER, .computed = "drawn",
+     .help = "First values of members 0, 1, ... one by one; from the front again where "
+             "there are more members."},
 
     {"exploit.kind", PBT_KEY_WORD, AT(exploit.kind), WORDS(exploit_word),
      .help = "Who copies whom at a ready step; `none` is random search."},
@@ -164,9 +201,33 @@ static const struct pbt_key table[] = {
      .help = "Who of the best a member copies: any, the i-th best for the i-th worst, or "
              "place i modulo the number of the best."},
     {"exploit.copy", PBT_KEY_WORD, AT(exploit.copy), WORDS(copy_word),
-     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TRUNCATION,
+     .when = "exploit.kind", .when_words = ~(1u << PBT_EXPLOIT_NONE),
      .help =
          "What a copy takes: weights with optimiser state, hyperparameters, or both."},
+    {"exploit.window", PBT_KEY_INT32, AT(exploit.window), FROM_TO(2, 1000),
+     .fallback = 10, .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TTEST,
+     .help = "Evaluations of each member that are compared, the last ones."},
+    {"exploit.level", PBT_KEY_REAL, AT(exploit.level),
+     .range = {.low = 0, .high = 0.5, .low_open = true}, .fallback = 0.05,
+     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TTEST,
+     .help = "Level of significance of the test, one-sided."},
+
+    {"guard.kind", PBT_KEY_WORD, AT(guard.kind), WORDS(guard_word),
+     .help =
+         "What a copy must pass on top: Welch's t-test, or the thresholds of DexPBT."},
+    {"guard.window", PBT_KEY_INT32, AT(guard.window), FROM_TO(2, 1000), .fallback = 10,
+     .when = "guard.kind", .when_words = 1u << PBT_GUARD_WELCH,
+     .help = "Evaluations of each member that are compared, the last ones."},
+    {"guard.level", PBT_KEY_REAL, AT(guard.level),
+     .range = {.low = 0, .high = 0.5, .low_open = true}, .fallback = 0.05,
+     .when = "guard.kind", .when_words = 1u << PBT_GUARD_WELCH,
+     .help = "Level of significance of the test, one-sided."},
+    {"guard.deviations", PBT_KEY_REAL, AT(guard.deviations), FROM_TO(0, 100),
+     .fallback = 0.5, .when = "guard.kind", .when_words = 1u << PBT_GUARD_DEXPBT,
+     .help = "The donor must be better by so many standard deviations of the scores."},
+    {"guard.gain", PBT_KEY_REAL, AT(guard.gain), FROM_TO(0, 100), .fallback = 0.05,
+     .when = "guard.kind", .when_words = 1u << PBT_GUARD_DEXPBT,
+     .help = "The donor must be better by this share of its score."},
 
     {"explore.kind", PBT_KEY_WORD, AT(explore.kind), WORDS(explore_word),
      .help = "How hyperparameters change after a copy."},
@@ -177,15 +238,20 @@ static const struct pbt_key table[] = {
      .when_words = 1u << PBT_EXPLORE_PERTURB,
      .help = "A value is multiplied by one of these, drawn at random."},
     {"explore.probability", PBT_KEY_REAL, AT(explore.probability), FROM_TO(0, 1),
-     .fallback = 1, .when = "explore.kind",
-     .when_words = 1u << PBT_EXPLORE_PERTURB | 1u << PBT_EXPLORE_RESAMPLE,
-     .help = "Of each hyperparameter to move (`perturb`) or to be redrawn (`resample`)."},
+     .fallback = 1, EXPLORE(PERTURB | RESAMPLE | NORMAL),
+     .help = "Of each hyperparameter to move, or to be redrawn (`resample`)."},
+    {"explore.deviation", PBT_KEY_REAL, AT(explore.deviation),
+     .range = {.low = 0, .high = 1, .low_open = true}, .fallback = 0.1, EXPLORE(NORMAL),
+     .help = "Standard deviation of a step, as a share of high - low (in the logarithm "
+             "for log)."},
+    {"explore.who", PBT_KEY_WORD, AT(explore.who), WORDS(who_word),
+     EXPLORE(PERTURB | RESAMPLE | NORMAL),
+     .help = "Who explores: members that have just copied, or all."},
     {"explore.resample", PBT_KEY_REAL, AT(explore.resample), FROM_TO(0, 1),
      .fallback = 0.1, .when = "explore.kind", .when_words = 1u << PBT_EXPLORE_PERTURB,
      .help = "Probability of each to be redrawn from its start range instead of moved."},
     {"explore.bounds", PBT_KEY_WORD, AT(explore.bounds), WORDS(bounds_word),
-     .fallback = PBT_REFLECT, .when = "explore.kind",
-     .when_words = 1u << PBT_EXPLORE_PERTURB,
+     .fallback = PBT_REFLECT, EXPLORE(PERTURB | NORMAL),
      .help = "What happens to a value that would leave its bounds."},
 
     {"ready.steps", PBT_KEY_INTEGER, AT(ready.steps), FROM_TO(1, 1e12),
@@ -228,6 +294,9 @@ static const struct pbt_tunable tunable[] = {
      offsetof(struct pbt_job, optimizer.weight_decay), DECAY_LEGAL},
     {"label_smoothing", "optimizer.label_smoothing",
      offsetof(struct pbt_job, optimizer.label_smoothing), SMOOTHING_LEGAL},
+    {"h0", "toy.h0", offsetof(struct pbt_job, toy.h0), TOY_LEGAL},
+    {"h1", "toy.h1", offsetof(struct pbt_job, toy.h1), TOY_LEGAL},
+    {"h", "toy.h", offsetof(struct pbt_job, toy.h), TOY_LEGAL},
 };
 
 const struct pbt_key *pbt_job_keys(size_t *n) {
@@ -238,6 +307,13 @@ const struct pbt_key *pbt_job_keys(size_t *n) {
 const struct pbt_tunable *pbt_job_tunables(size_t *n) {
   *n = sizeof tunable / sizeof *tunable;
   return tunable;
+}
+
+const char *pbt_key_when_name(const struct pbt_key *key) {
+  size_t length = pbt_key_parent(key->when);
+  bool near =
+      length == pbt_key_parent(key->name) && strncmp(key->name, key->when, length) == 0;
+  return near ? pbt_key_last(key->when) : key->when;
 }
 
 const char *pbt_metric_name(enum pbt_metric metric) {

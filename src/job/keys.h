@@ -58,6 +58,9 @@ int pbt_key_find(const char *dotted, int *tunable);
 /* The index by the table's own spelling ("search.NAME.low"); it must exist. */
 int pbt_key_index(const char *name);
 
+/* The key its meaning hangs on: "kind" in the same table, else in full: "task.kind". */
+const char *pbt_key_when_name(const struct pbt_key *key);
+
 /* The part after the last dot, and the length of what is before it. */
 const char *pbt_key_last(const char *dotted);
 size_t pbt_key_parent(const char *dotted);

@@ -12,14 +12,22 @@
 #include <stdio.h>
 #include <string.h>
 
-bool pbt_key_applies(const struct pbt_key *key, const void *base) {
-  if (key->when_words == 0) {
-    return true;
-  }
+const struct pbt_key *pbt_key_obstacle(const struct pbt_key *key, const void *base) {
   size_t n;
-  const struct pbt_key *when = &pbt_job_keys(&n)[pbt_key_index(key->when)];
-  int word = *(const int *)((const char *)base + when->offset);
-  return (key->when_words >> word & 1u) != 0;
+  const struct pbt_key *table = pbt_job_keys(&n);
+  while (key->when_words != 0) {
+    const struct pbt_key *when = &table[pbt_key_index(key->when)];
+    int word = *(const int *)((const char *)base + when->offset);
+    if ((key->when_words >> word & 1u) == 0) {
+      return key;
+    }
+    key = when;
+  }
+  return NULL;
+}
+
+bool pbt_key_applies(const struct pbt_key *key, const void *base) {
+  return pbt_key_obstacle(key, base) == NULL;
 }
 
 /* ---- searched or fixed ---- */
@@ -61,6 +69,7 @@ static pbt_status fixed_or_searched(struct pbt_draft *draft) {
 
 /* ---- keys without a meaning, keys that are missing ---- */
 
+/* `key` is the obstacle that keeps `name` from having a meaning. */
 static pbt_status fail_useless(const struct pbt_draft *draft, const struct pbt_key *key,
                                const char *name, const void *base,
                                const struct pbt_origin *origin) {
@@ -78,7 +87,7 @@ static pbt_status fail_useless(const struct pbt_draft *draft, const struct pbt_k
     status = pbt_draft_fail(draft, origin,
                             "`%s` has no meaning with %s = \"%s\", only "
                             "with %s",
-                            name, pbt_key_last(key->when), when->word[word], words.data);
+                            name, pbt_key_when_name(key), when->word[word], words.data);
   }
   pbt_text_free(&words);
   return status;
@@ -97,15 +106,24 @@ static pbt_status fail_missing(const struct pbt_draft *draft, const struct pbt_k
   return status;
 }
 
-/* One key against its `when` and `required`.  `when_origin`: of the word it hangs on. */
+/* Where the word that an obstacle hangs on was given. */
+static const struct pbt_origin *origin_of_when(const struct pbt_draft *draft,
+                                               const struct pbt_key *obstacle) {
+  return &draft->origin[pbt_key_index(obstacle->when)];
+}
+
+/* One key against its `when` and `required`.  `when_origin`: of the word it hangs on;
+ * NULL: of the key that stands in the way. */
 static pbt_status check_place(struct pbt_draft *draft, const struct pbt_key *key,
                               const char *name, void *base, struct pbt_origin *origin,
                               const struct pbt_origin *when_origin,
                               const struct pbt_origin *where_missing) {
-  bool applies = pbt_key_applies(key, base);
+  const struct pbt_key *obstacle = pbt_key_obstacle(key, base);
+  bool applies = obstacle == NULL;
   if (origin->given && !applies) {
+    when_origin = when_origin != NULL ? when_origin : origin_of_when(draft, obstacle);
     if (origin->set != NULL || when_origin->set == NULL) {
-      return fail_useless(draft, key, name, base, origin);
+      return fail_useless(draft, obstacle, name, base, origin);
     }
     pbt_key_reset(key, base);
     *origin = (struct pbt_origin){0};
@@ -132,6 +150,28 @@ static pbt_status check_search_places(struct pbt_draft *draft, int32_t i) {
   return PBT_OK;
 }
 
+/* What the task does not have cannot be searched. */
+static pbt_status drop_useless_searches(struct pbt_draft *draft) {
+  size_t n;
+  const struct pbt_key *key = pbt_job_keys(&n);
+  const struct pbt_tunable *tunable = pbt_job_tunables(&n);
+  for (int32_t i = draft->job.search.n - 1; i >= 0; i--) {
+    const struct pbt_tunable *t = &tunable[draft->search[i].tunable];
+    const struct pbt_key *obstacle =
+        pbt_key_obstacle(&key[pbt_key_index(t->key)], &draft->job);
+    if (obstacle == NULL) {
+      continue;
+    }
+    if (any_set(draft, i) || origin_of_when(draft, obstacle)->set == NULL) {
+      char name[PBT_HPARAM_NAME + 32];
+      snprintf(name, sizeof name, "search.%s", t->name);
+      return fail_useless(draft, obstacle, name, &draft->job, &draft->search[i].origin);
+    }
+    pbt_draft_drop_search(draft, i);
+  }
+  return PBT_OK;
+}
+
 static pbt_status check_places(struct pbt_draft *draft) {
   size_t n;
   const struct pbt_key *key = pbt_job_keys(&n);
@@ -144,9 +184,10 @@ static pbt_status check_places(struct pbt_draft *draft) {
     if (key[k].when != NULL) {
       when = &draft->origin[pbt_key_index(key[k].when)];
     }
-    PBT_TRY(check_place(draft, &key[k], key[k].name, &draft->job, &draft->origin[k], when,
+    PBT_TRY(check_place(draft, &key[k], key[k].name, &draft->job, &draft->origin[k], NULL,
                         when));
   }
+  PBT_TRY(drop_useless_searches(draft));
   for (int32_t i = 0; i < draft->job.search.n; i++) {
     PBT_TRY(check_search_places(draft, i));
     PBT_TRY(pbt_draft_check_search(draft, i));
@@ -249,7 +290,8 @@ static pbt_status compute(struct pbt_draft *draft) {
 static pbt_status check_population(struct pbt_draft *draft) {
   struct pbt_job *job = &draft->job;
   int ranks = draft->source->ranks;
-  if (job->population.size == 0) {
+  job->population.size_is_default = job->population.size == 0;
+  if (job->population.size_is_default) {
     job->population.size = ranks > 0 ? ranks : 1;
   }
   if (job->population.size < ranks) {

@@ -17,14 +17,6 @@ int64_t pbt_quantile(double fraction, int64_t n) {
   return count < n / 2 ? count : n / 2;
 }
 
-void pbt_seed_hparams(const struct pbt_job *job, uint32_t member, uint64_t restart,
-                      double value[]) {
-  struct pbt_rng rng = pbt_rng_open(job->seed, member, PBT_RNG_SEEDING, restart);
-  for (int32_t h = 0; h < job->search.n; h++) {
-    value[h] = pbt_hparam_draw(&job->search.hparam[h], &rng);
-  }
-}
-
 static bool diverged(const struct pbt_round *round, int64_t member) {
   return !isfinite(round->report[member].fitness);
 }
@@ -79,8 +71,23 @@ static pbt_status check_rules(const struct pbt_round *round,
     if (plan[donor].donor != donor) {
       return PBT_BUG("a plan lets a receiver give");
     }
+    int32_t from = plan[i].values_of == -1 ? donor : plan[i].values_of;
+    if (from < 0 || from >= round->n || plan[from].donor != from) {
+      return PBT_BUG("a plan lets a receiver give its values");
+    }
   }
   return PBT_OK;
+}
+
+/* Who moves: whoever copies, unless its exploit method says otherwise, or everybody. */
+static void choose_movers(const struct pbt_round *round, struct pbt_step_plan plan[]) {
+  bool all = round->job->explore.who == PBT_WHO_ALL &&
+             round->generation >= round->job->ready.burn_in;
+  for (int64_t i = 0; i < round->n; i++) {
+    bool copies = plan[i].donor != i;
+    bool moves = all || plan[i].moves || (copies && !plan[i].quiet);
+    plan[i].moves = moves && plan[i].donor != -1;
+  }
 }
 
 static void name_events(const struct pbt_round *round, struct pbt_step_plan plan[]) {
@@ -95,7 +102,7 @@ static void name_events(const struct pbt_round *round, struct pbt_step_plan plan
   }
 }
 
-/* Donors keep their values, so the order of members does not matter. */
+/* Givers of values keep their own, so the order of members does not matter. */
 static void inherit_values(const struct pbt_round *round, int64_t restarts[],
                            struct pbt_step_plan plan[]) {
   const struct pbt_job *job = round->job;
@@ -107,7 +114,8 @@ static void inherit_values(const struct pbt_round *round, int64_t restarts[],
       pbt_seed_hparams(job, (uint32_t)i, (uint64_t)restarts[i], plan[i].value);
       memset(plan[i].move, PBT_MOVE_RESAMPLED, sizeof plan[i].move);
     } else if (donor != i && values_travel) {
-      memcpy(plan[i].value, plan[donor].value, sizeof plan[i].value);
+      int32_t from = plan[i].values_of == -1 ? donor : plan[i].values_of;
+      memcpy(plan[i].value, plan[from].value, sizeof plan[i].value);
       memset(plan[i].move, PBT_MOVE_INHERITED, sizeof plan[i].move);
     }
   }
@@ -118,18 +126,36 @@ pbt_status pbt_decide(const struct pbt_round *round, struct pbt_memory *memory,
   const struct pbt_job *job = round->job;
   for (int64_t i = 0; i < round->n; i++) {
     plan[i].donor = (int32_t)i;
+    plan[i].values_of = -1;
+    plan[i].quiet = plan[i].moves = 0;
     memset(plan[i].move, PBT_MOVE_NONE, sizeof plan[i].move);
+  }
+  const struct pbt_method *method[PBT_METHODS];
+  int n_method = pbt_methods_of(job, method);
+  for (int m = 0; m < n_method; m++) {
+    if (method[m]->observe != NULL) {
+      method[m]->observe(round, memory);
+    }
   }
   if (round->last) {
     name_events(round, plan);
     return PBT_OK;
   }
   if (round->generation >= job->ready.burn_in && job->exploit.copy != PBT_COPY_NONE) {
-    PBT_TRY(pbt_exploit_method(job->exploit.kind)->decide(round, memory, plan));
+    for (int m = 0; m < n_method - 1; m++) { // exploit, then its guard
+      PBT_TRY(method[m]->decide(round, memory, plan));
+    }
   }
   rescue_diverged(round, plan);
   PBT_TRY(check_rules(round, plan));
   name_events(round, plan);
   inherit_values(round, restarts, plan);
-  return pbt_explore_method(job->explore.kind)->decide(round, memory, plan);
+  choose_movers(round, plan);
+  PBT_TRY(method[n_method - 1]->decide(round, memory, plan));
+  for (int m = 0; m < n_method; m++) {
+    if (method[m]->settle != NULL) {
+      method[m]->settle(round, memory, plan);
+    }
+  }
+  return PBT_OK;
 }

@@ -6,9 +6,9 @@
  * must get the same plan, bit for bit: randomness comes from pbt_rng_open(seed, member,
  * PBT_RNG_EXPLOIT or PBT_RNG_EXPLORE, generation), exp and log from base/detmath.
  *
- * decide.c runs one exploit method, then the rules that no method may break, then one
- * explore method.  To add one: a file in exploit/ or explore/, a line in method_list.c, a
- * word in job/keys.c.
+ * A job has one exploit method, one guard and one explore method; decide.c runs them in
+ * this order, with the rules that no method may break in between.  To add one: a file in
+ * exploit/, guard/ or explore/, a line in method_list.c, a word in job/keys.c.
  */
 #ifndef PBT_PBT_METHOD_H
 #define PBT_PBT_METHOD_H
@@ -47,10 +47,19 @@ struct pbt_round {
   int64_t n_finite;                // so many of them have a finite fitness
 };
 
+static inline bool pbt_is_finite(const struct pbt_round *round, int64_t member) {
+  double fitness = round->report[member].fitness;
+  return fitness - fitness == 0.0;
+}
+
 /* One member's part of a plan. */
 struct pbt_step_plan {
-  int32_t donor; // whose state it takes: itself to keep its own, -1 to start afresh
-  uint8_t event; // enum pbt_event
+  int32_t donor;     // whose state it takes: itself to keep its own, -1 to start afresh
+  int32_t values_of; // exploit may set it: whose values it takes, -1: its donor's
+  uint8_t quiet;     // exploit may set it: takes values without moving them
+  uint8_t moves;     // guard may set it: moves its values although it does not copy;
+                     // explore finds it set for all that are to move
+  uint8_t event;     // enum pbt_event
   uint8_t move[PBT_MAX_HPARAM]; // enum pbt_move
   double value[PBT_MAX_HPARAM]; // in: in force until now; out: from now on
 };
@@ -75,15 +84,37 @@ struct pbt_method {
    * returns how many, at most PBT_METHOD_TENSORS.  They start as zeros.  NULL: none. */
   int (*tensors)(const struct pbt_job *job, struct pbt_tensor tensor[]);
 
+  /* OPTIONAL: looks at every round before anything is decided, burn-in and the last one
+   * included.  NULL: does not. */
+  void (*observe)(const struct pbt_round *round, struct pbt_memory *memory);
+
   /* REQUIRED.  Exploit: sets plan[i].donor of members that shall take another's state;
-   * explore: moves plan[i].value of members whose donor is another, or what the method
-   * itself chooses, and says how in plan[i].move. */
+   * guard: takes back what it does not believe in; explore: moves plan[i].value where
+   * plan[i].moves, or what the method itself chooses, and says how in plan[i].move. */
   pbt_status (*decide)(const struct pbt_round *round, struct pbt_memory *memory,
                        struct pbt_step_plan plan[]);
+
+  /* OPTIONAL: the plan is final; members that copy take over what belongs to their
+   * donor's weights.  NULL: nothing does. */
+  void (*settle)(const struct pbt_round *round, struct pbt_memory *memory,
+                 const struct pbt_step_plan plan[]);
 };
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind);
+const struct pbt_method *pbt_guard_method(enum pbt_guard_kind kind); // NULL: none
 const struct pbt_method *pbt_explore_method(enum pbt_explore_kind kind);
+
+enum { PBT_METHODS = 3 };
+/* The methods of a job, in the order in which they decide; returns how many. */
+int pbt_methods_of(const struct pbt_job *job, const struct pbt_method *method[]);
+/* Their tensors, at most PBT_METHODS * PBT_METHOD_TENSORS; returns how many. */
+int pbt_method_tensors(const struct pbt_job *job, struct pbt_tensor tensor[]);
+/* One tensor of PBT_ROLE_LOCAL named `prefix`/`name`: (rows), or (rows, columns) where
+ * columns > 0. */
+struct pbt_tensor pbt_method_tensor(const char *prefix, const char *name,
+                                    enum pbt_dtype dtype, int64_t rows, int64_t columns);
+/* All methods with what they do and where they come from, as text for --list. */
+void pbt_methods_describe(struct pbt_text *text);
 
 /* Does exploit copy weights (and what belongs to them) in this job? */
 static inline bool pbt_copies_weights(const struct pbt_job *job) {

@@ -39,7 +39,7 @@ static void name_known(struct pbt_population *population) {
 static pbt_status open_memory(struct pbt_population *population) {
   const struct pbt_job *job = population->job;
   struct pbt_tensor *tensor = NULL;
-  PBT_TRY(PBT_NEW(KNOWN_TENSORS + 2 * PBT_METHOD_TENSORS, &tensor));
+  PBT_TRY(PBT_NEW(KNOWN_TENSORS + PBT_METHODS * PBT_METHOD_TENSORS, &tensor));
   population->memory.state.tensor = tensor;
   size_t n = 0;
   int64_t columns = population->columns;
@@ -50,13 +50,7 @@ static pbt_status open_memory(struct pbt_population *population) {
   add_tensor(tensor, &n, "population/dead_generations", PBT_I64, 1, 0);
   add_tensor(tensor, &n, "population/agreed", PBT_U64, 1, 0);
   add_tensor(tensor, &n, "population/test", PBT_F64, PBT_SCORES, 0);
-  const struct pbt_method *method[] = {pbt_exploit_method(job->exploit.kind),
-                                       pbt_explore_method(job->explore.kind)};
-  for (int i = 0; i < 2; i++) {
-    if (method[i]->tensors != NULL) {
-      n += (size_t)method[i]->tensors(job, tensor + n);
-    }
-  }
+  n += (size_t)pbt_method_tensors(job, tensor + n);
   PBT_TRY(pbt_state_layout(tensor, n, &population->memory.state));
   PBT_TRY(
       pbt_mem_alloc(population->memory.state.bytes, (void **)&population->memory.image));

@@ -160,15 +160,37 @@ static pbt_status same_job(struct launch *launch, const char *old_text) {
   return status;
 }
 
+/* A first checkpoint that was never finished is no loss: the run begins again.  But a run
+ * whose checkpoints are all damaged is not ours to throw away. */
+static pbt_status refuse_damage(const struct launch *launch, char *skipped) {
+  char manifest[PBT_PATH_BYTES];
+  PBT_TRY(pbt_path_join(manifest, launch->job->output, "checkpoints/000001/manifest"));
+  if (launch->population.next_set <= 2 && !pbt_file_exists(manifest)) {
+    return PBT_OK;
+  }
+  skipped[strcspn(skipped, "\n")] = '\0';
+  return pbt_fail(
+      PBT_ERR_DATA,
+      "no checkpoint of %s is whole (%s): mend it, or --resume never to move the "
+      "run aside and begin anew",
+      launch->job->output, skipped);
+}
+
 static pbt_status find_checkpoint(struct launch *launch) {
   struct pbt_text skipped = {0};
   PBT_TRY(pbt_set_find(launch->job->output, &launch->manifest, &launch->found,
                        &launch->population.next_set, &skipped));
-  if (skipped.length > 0) {
-    pbt_warn("%s", skipped.data);
+  pbt_status status = PBT_OK;
+  if (skipped.length > 0 && launch->found) {
+    for (char *line = strtok(skipped.data, "\n"); line != NULL;
+         line = strtok(NULL, "\n")) {
+      pbt_warn("%s", line);
+    }
+  } else if (skipped.length > 0) {
+    status = refuse_damage(launch, skipped.data);
   }
   pbt_text_free(&skipped);
-  return PBT_OK;
+  return status;
 }
 
 static pbt_status look_at_old_run(struct launch *launch, const char *job_path) {
@@ -345,6 +367,7 @@ pbt_status pbt_run(struct pbt_comm *comm, const struct pbt_run_options *options,
   PBT_TRY(PBT_NEW(1, &launch));
   launch->comm = comm;
   launch->options = options;
+  launch->population.next_set = 1;
   pbt_status status = work(launch);
   *shared = launch->shared || status == PBT_OK;
   if (launch->locked) {

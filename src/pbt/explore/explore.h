@@ -6,11 +6,7 @@
 
 extern const struct pbt_method pbt_explore_perturb;
 extern const struct pbt_method pbt_explore_resample;
+extern const struct pbt_method pbt_explore_normal;
 extern const struct pbt_method pbt_explore_none;
-
-/* Did member i take another's state in this plan? */
-static inline bool pbt_copies(const struct pbt_step_plan plan[], int64_t i) {
-  return plan[i].donor != i && plan[i].donor != -1;
-}
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Perturb (Jaderberg et al. 2017): after a copy, each hyperparameter is moved by a factor
+ * Perturb (Jaderberg et al. 2017): after a copy each hyperparameter is moved by a factor
  * drawn from the job's list, with the job's probability, or redrawn from its start range
  * with the probability `resample`.  The default factors 0.8 and 1.25 have no drift in the
  * logarithm; the paper's 0.8 and 1.2 lose 2 % a move.
@@ -30,7 +30,7 @@ static pbt_status decide(const struct pbt_round *round, struct pbt_memory *memor
   (void)memory;
   const struct pbt_job *job = round->job;
   for (int64_t i = 0; i < round->n; i++) {
-    if (!pbt_copies(plan, i)) {
+    if (!plan[i].moves) {
       continue;
     }
     struct pbt_rng rng = pbt_rng_open(job->seed, (uint32_t)i, PBT_RNG_EXPLORE,

@@ -11,7 +11,7 @@ static pbt_status decide(const struct pbt_round *round, struct pbt_memory *memor
   (void)memory;
   const struct pbt_job *job = round->job;
   for (int64_t i = 0; i < round->n; i++) {
-    if (!pbt_copies(plan, i)) {
+    if (!plan[i].moves) {
       continue;
     }
     struct pbt_rng rng = pbt_rng_open(job->seed, (uint32_t)i, PBT_RNG_EXPLORE,

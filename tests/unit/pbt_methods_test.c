@@ -1,0 +1,349 @@
+/*
+ * Every way to exploit, guard and explore, over random populations: plans are functions,
+ * the diverged never give, values stay legal, whole numbers and options move.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "tests/population_world.h"
+
+/* Kinds of every sort; the real one may be 0 and starts there in some tests. */
+static struct pbt_job job_of(int64_t n) {
+  struct pbt_job job = {.seed = 3};
+  job.population.size = n;
+  job.ready.steps = 1;
+  job.budget.generations = 1 << 30;
+  job.exploit.fraction = 0.3;
+  job.exploit.window = 4;
+  job.exploit.level = 0.3;
+  job.guard.window = 3;
+  job.guard.level = 0.4;
+  job.guard.deviations = 0.5;
+  job.guard.gain = 0.05;
+  job.explore.n_factor = 2;
+  job.explore.factor[0] = 0.8;
+  job.explore.factor[1] = 1.25;
+  job.explore.probability = 1;
+  job.explore.deviation = 0.1;
+  job.search.n = 5;
+  struct pbt_hparam *h = job.search.hparam;
+  h[0] = (struct pbt_hparam){.kind = PBT_LOG, .low = 1e-4, .high = 1};
+  h[1] = (struct pbt_hparam){.kind = PBT_REAL, .low = 0, .high = 0.99};
+  h[2] = (struct pbt_hparam){.kind = PBT_REAL, .low = 0.5, .high = 8};
+  h[3] = (struct pbt_hparam){.kind = PBT_INT, .low = 1, .high = 9};
+  h[4] = (struct pbt_hparam){
+      .kind = PBT_CHOICE, .low = 0, .high = 3, .n_option = 4, .option = {5, 6, 8, 9}};
+  for (int i = 0; i < job.search.n; i++) {
+    snprintf(h[i].name, sizeof h[i].name, "h%d", i);
+    h[i].start_low = h[i].low;
+    h[i].start_high = h[i].high;
+  }
+  return job;
+}
+
+/* A world without tasks: the test writes the reports. */
+static void reports_only(const struct pbt_job *job, struct population_world *world) {
+  memset(world, 0, sizeof *world);
+  world->job = job;
+  world->n = job->population.size;
+  world->generations = job->budget.generations;
+  world_memory(world);
+  for (int64_t i = 0; i < world->n; i++) {
+    pbt_seed_hparams(job, (uint32_t)i, 0, world->plan[i].value);
+  }
+}
+
+static bool legal(const struct pbt_hparam *hparam, double value) {
+  bool whole = hparam->kind == PBT_REAL || hparam->kind == PBT_LOG;
+  return value >= hparam->low && value <= hparam->high &&
+         (whole || value == floor(value));
+}
+
+static void check_plan(const struct population_world *world) {
+  for (int64_t i = 0; i < world->n; i++) {
+    const struct pbt_step_plan *plan = &world->plan[i];
+    bool dead = !isfinite(world->report[i].fitness);
+    bool good = plan->donor >= -1 && plan->donor < world->n;
+    good = good && (plan->donor != -1 || dead);
+    good = good && (plan->donor == -1 || plan->donor == i ||
+                    (world->plan[plan->donor].donor == plan->donor &&
+                     isfinite(world->report[plan->donor].fitness)));
+    good = good && !(dead && plan->donor == i);
+    for (int32_t h = 0; h < world->job->search.n; h++) {
+      good = good && legal(&world->job->search.hparam[h], plan->value[h]);
+    }
+    if (!good) {
+      ck_abort_msg("%s, %s, member %lld takes %d",
+                   pbt_exploit_method(world->job->exploit.kind)->name,
+                   pbt_explore_method(world->job->explore.kind)->name, (long long)i,
+                   plan->donor);
+    }
+  }
+}
+
+static const enum pbt_exploit_kind exploits[] = {
+    PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE, PBT_EXPLOIT_TOURNAMENT, PBT_EXPLOIT_TTEST};
+static const enum pbt_guard_kind guards[] = {PBT_GUARD_NONE, PBT_GUARD_WELCH,
+                                             PBT_GUARD_DEXPBT};
+static const enum pbt_explore_kind explores[] = {
+    PBT_EXPLORE_PERTURB, PBT_EXPLORE_RESAMPLE, PBT_EXPLORE_NONE, PBT_EXPLORE_NORMAL};
+#define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
+
+START_TEST(every_plan_of_every_method_is_a_function) {
+  struct pbt_rng rng = pbt_rng_open(4, 0, PBT_RNG_TEST, 0);
+  for (int k = 0; k < COUNT(exploits) * COUNT(guards) * COUNT(explores) * 3; k++) {
+    struct pbt_job job = job_of(1 + pbt_rng_below(&rng, 20));
+    job.exploit.kind = exploits[k % COUNT(exploits)];
+    job.guard.kind = guards[k / COUNT(exploits) % COUNT(guards)];
+    job.explore.kind = explores[k / COUNT(exploits) / COUNT(guards) % COUNT(explores)];
+    job.explore.who = (enum pbt_who)pbt_rng_below(&rng, 2);
+    job.task.sense = (enum pbt_sense)pbt_rng_below(&rng, 2);
+    struct population_world world;
+    reports_only(&job, &world);
+    for (int g = 0; g < 200; g++) {
+      for (int64_t i = 0; i < world.n; i++) {
+        bool dead = pbt_rng_below(&rng, 6) == 0;
+        double score = pbt_rng_below(&rng, 2) == 0 ? (double)pbt_rng_below(&rng, 3)
+                                                   : 3 * pbt_rng_uniform(&rng);
+        world.report[i].fitness = dead ? (double)NAN : score;
+      }
+      world_ok(world_decide(&world, g));
+      check_plan(&world);
+    }
+    world_close(&world);
+  }
+  ck_assert_int_eq(pbt_mem_balance(), 0);
+}
+END_TEST
+
+/* ---- a million explores ---- */
+
+START_TEST(a_million_explores_stay_legal_and_move) {
+  for (int k = 0; k < COUNT(explores); k++) {
+    for (int bounds = 0; bounds < 2; bounds++) {
+      struct pbt_job job = job_of(20);
+      job.exploit.kind = PBT_EXPLOIT_NONE;
+      job.explore.kind = explores[k];
+      job.explore.who = PBT_WHO_ALL;
+      job.explore.bounds = (enum pbt_bounce)bounds;
+      struct population_world world;
+      reports_only(&job, &world);
+      world.plan[0].value[1] = 0; // a real at 0
+      bool left_0 = false;
+      for (int g = 0; g < 25000; g++) { // 20 members, two kinds of bounds
+        struct pbt_step_plan before[20];
+        memcpy(before, world.plan, sizeof before);
+        world_ok(world_decide(&world, g));
+        check_plan(&world);
+        left_0 |= world.plan[0].value[1] > 0;
+        for (int i = 0; i < 20 && explores[k] != PBT_EXPLORE_NONE; i++) {
+          bool stuck = world.plan[i].value[3] == before[i].value[3] ||
+                       world.plan[i].value[4] == before[i].value[4];
+          if (stuck && explores[k] != PBT_EXPLORE_RESAMPLE) {
+            ck_abort_msg("an int or an option did not move");
+          }
+        }
+      }
+      ck_assert(left_0 == (explores[k] != PBT_EXPLORE_NONE));
+      world_close(&world);
+    }
+  }
+}
+END_TEST
+
+/* Reflected in the logarithm, neither 0.8 and 1.25 nor normal steps favour a place: the
+ * mean of a million positions is the middle. */
+START_TEST(explores_do_not_drift) {
+  const enum pbt_explore_kind kind[] = {PBT_EXPLORE_PERTURB, PBT_EXPLORE_NORMAL};
+  for (int k = 0; k < 2; k++) {
+    struct pbt_job job = job_of(50);
+    job.exploit.kind = PBT_EXPLOIT_NONE;
+    job.explore.kind = kind[k];
+    job.explore.who = PBT_WHO_ALL;
+    job.explore.bounds = PBT_REFLECT;
+    struct population_world world;
+    reports_only(&job, &world);
+    double sum = 0;
+    for (int g = 0; g < 20000; g++) {
+      world_ok(world_decide(&world, g));
+      for (int i = 0; i < 50; i++) {
+        sum += pbt_hparam_to_unit(&job.search.hparam[0], world.plan[i].value[0]);
+      }
+    }
+    printf("mean place %.4f\n", sum / 1e6);
+    /* A walk forgets its place in about 1700 steps (0.024 of the range each), so a
+     * million positions are some 600 apart: the mean's error is 0.29 / 600^0.5 = 0.012.
+     */
+    ck_assert_double_eq_tol(sum / 1e6, 0.5, 0.04);
+    world_close(&world);
+  }
+}
+END_TEST
+
+/* ---- one by one ---- */
+
+START_TEST(a_tournament_lets_every_loser_copy_its_opponent) {
+  struct pbt_job job = job_of(9);
+  job.exploit.kind = PBT_EXPLOIT_TOURNAMENT;
+  job.explore.kind = PBT_EXPLORE_NONE;
+  int met[9][9] = {{0}};
+  struct population_world world;
+  reports_only(&job, &world);
+  for (int g = 0; g < 4000; g++) {
+    int copies = 0;
+    for (int i = 0; i < 9; i++) {
+      world.report[i].fitness = i;
+    }
+    world_ok(world_decide(&world, g));
+    for (int i = 0; i < 9; i++) {
+      int donor = world.plan[i].donor;
+      copies += donor != i;
+      met[i][donor]++;
+      if (donor < i) {
+        ck_abort_msg("%d copied %d, which is worse", i, donor);
+      }
+    }
+    if (copies != 4) {
+      ck_abort_msg("%d copies", copies);
+    }
+  }
+  for (int i = 0; i < 9; i++) { // each pair is met in one of nine rounds
+    for (int j = i + 1; j < 9; j++) {
+      ck_assert_int_gt(met[i][j], 4000 / 9 - 110);
+      ck_assert_int_lt(met[i][j], 4000 / 9 + 110);
+    }
+  }
+  world_close(&world);
+}
+END_TEST
+
+static void rounds(struct population_world *world, int from, int to,
+                   const double mean[]) {
+  for (int g = from; g < to; g++) {
+    for (int64_t i = 0; i < world->n; i++) {
+      struct pbt_rng rng = pbt_rng_open(1, (uint32_t)i, PBT_RNG_TEST, (uint64_t)g);
+      world->report[i].fitness = mean[i] + 0.01 * pbt_rng_normal(&rng);
+    }
+    world_ok(world_decide(world, g));
+  }
+}
+
+START_TEST(the_t_test_copies_what_is_surely_better_and_takes_its_history) {
+  struct pbt_job job = job_of(2);
+  job.exploit.kind = PBT_EXPLOIT_TTEST;
+  job.exploit.window = 10;
+  job.exploit.level = 0.01;
+  job.explore.kind = PBT_EXPLORE_NONE;
+  job.ready.burn_in = 8;
+  const double apart[] = {0.5, 0.6};
+  struct population_world world;
+  reports_only(&job, &world);
+  rounds(&world, 0, 8, apart);
+  ck_assert_int_eq(world.plan[0].donor, 0); // scores are remembered, nobody copies
+  rounds(&world, 8, 9, apart);
+  ck_assert_int_eq(world.plan[0].donor, 1);
+  const double *score = pbt_memory_at(&world.memory, "ttest/score");
+  ck_assert_mem_eq(score, score + 10, 9 * sizeof *score);
+  rounds(&world, 9, 10, apart); // now both have nearly the same history
+  ck_assert_int_eq(world.plan[0].donor, 0);
+  world_close(&world);
+  const double near[] = {0.5, 0.5};
+  int copies = 0;
+  for (int s = 0; s < 300; s++) {
+    job.seed = (uint64_t)s;
+    job.ready.burn_in = 9;
+    reports_only(&job, &world);
+    rounds(&world, s * 100, s * 100 + 10, near);
+    copies += world.plan[0].donor == 1;
+    world_close(&world);
+  }
+  ck_assert_int_lt(copies, 12); // 1 % of 300 is 3
+}
+END_TEST
+
+START_TEST(the_t_test_follows_a_chain_to_its_end) {
+  struct pbt_job job = job_of(12);
+  job.exploit.kind = PBT_EXPLOIT_TTEST;
+  job.explore.kind = PBT_EXPLORE_NONE;
+  job.ready.burn_in = 5;
+  double mean[12];
+  for (int i = 0; i < 12; i++) {
+    mean[i] = i;
+  }
+  struct population_world world;
+  reports_only(&job, &world);
+  rounds(&world, 0, 6, mean);
+  check_plan(&world);
+  int copies = 0;
+  for (int i = 0; i < 12; i++) {
+    copies += world.plan[i].donor != i;
+    ck_assert_int_ge(world.plan[i].donor, i);
+  }
+  ck_assert_int_ge(copies, 4); // half of them draw a better one
+  world_close(&world);
+}
+END_TEST
+
+START_TEST(the_guard_of_dexpbt_holds_copies_back_but_lets_values_move) {
+  struct pbt_job job = job_of(10);
+  job.guard.kind = PBT_GUARD_DEXPBT;
+  struct population_world world;
+  reports_only(&job, &world);
+  for (int i = 0; i < 10; i++) {
+    world.report[i].fitness = 1 + 0.001 * i; // within 5 % of the donor
+  }
+  world.report[4].fitness = (double)NAN;
+  double before = world.plan[0].value[0];
+  ck_ok(world_decide(&world, 0));
+  ck_assert_int_eq(world.plan[0].donor, 0);
+  ck_assert_int_eq(world.plan[0].move[0], PBT_MOVE_PERTURBED);
+  ck_assert_double_ne(world.plan[0].value[0], before);
+  ck_assert_int_eq(world.plan[9].move[0], PBT_MOVE_NONE);
+  ck_assert_int_ne(world.plan[4].donor, 4);
+  world.report[0].fitness = 0.1;
+  ck_ok(world_decide(&world, 1));
+  ck_assert_int_ne(world.plan[0].donor, 0);
+  world_close(&world);
+}
+END_TEST
+
+START_TEST(the_guard_of_welch_wants_evidence) {
+  struct pbt_job job = job_of(10);
+  job.guard.kind = PBT_GUARD_WELCH;
+  job.explore.kind = PBT_EXPLORE_NONE;
+  struct population_world world;
+  reports_only(&job, &world);
+  const double apart[10] = {0, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  rounds(&world, 0, 1, apart); // one score proves nothing
+  ck_assert_int_eq(world.plan[0].donor, 0);
+  rounds(&world, 1, 2, apart);
+  ck_assert_int_ne(world.plan[0].donor, 0);
+  world_close(&world);
+}
+END_TEST
+
+/* The names of the table are the words of the job file. */
+START_TEST(methods_are_named_as_in_the_job_file) {
+  for (int k = 0; k < COUNT(exploits); k++) {
+    ck_assert(pbt_exploit_method(exploits[k])->what[0] != '\0');
+  }
+  struct pbt_text text = {0};
+  pbt_methods_describe(&text);
+  const char *const word[] = {"truncation", "tournament", "ttest",  "welch",
+                              "dexpbt",     "perturb",    "normal", "resample"};
+  for (int i = 0; i < COUNT(word); i++) {
+    ck_assert_msg(strstr(text.data, word[i]) != NULL, "%s", word[i]);
+  }
+  pbt_text_free(&text);
+}
+END_TEST
+
+PBT_TEST_MAIN("methods", every_plan_of_every_method_is_a_function,
+              a_million_explores_stay_legal_and_move, explores_do_not_drift,
+              a_tournament_lets_every_loser_copy_its_opponent,
+              the_t_test_copies_what_is_surely_better_and_takes_its_history,
+              the_t_test_follows_a_chain_to_its_end,
+              the_guard_of_dexpbt_holds_copies_back_but_lets_values_move,
+              the_guard_of_welch_wants_evidence, methods_are_named_as_in_the_job_file)

@@ -130,8 +130,10 @@ pbt_status pbt_comm_allgather(struct pbt_comm *comm, const void *mine, size_t it
   PBT_TRY(pbt_fault("comm_allgather", PBT_ERR_UNAVAILABLE));
   PBT_TRY(set_blocks(comm, item_bytes, n_items));
   PBT_TRY(pbt_comm_meet(comm->world));
-  return PBT_MPI(MPI_Allgatherv(mine, comm->count[comm->rank], comm->item, all,
-                                comm->count, comm->begin, comm->item, comm->world));
+  const char *place = (char *)all + (size_t)comm->begin[comm->rank] * item_bytes;
+  return PBT_MPI(MPI_Allgatherv(mine == place ? MPI_IN_PLACE : mine,
+                                comm->count[comm->rank], comm->item, all, comm->count,
+                                comm->begin, comm->item, comm->world));
 }
 
 pbt_status pbt_comm_gather(struct pbt_comm *comm, const void *mine, size_t item_bytes,

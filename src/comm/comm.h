@@ -51,7 +51,8 @@ pbt_status pbt_comm_broadcast(struct pbt_comm *comm, void *data, size_t bytes);
 void pbt_block(int64_t n_items, int size, int rank, int64_t *begin, int64_t *end);
 int pbt_block_owner(int64_t n_items, int size, int64_t item);
 
-/* Every rank brings its block's items; all get all n_items, in order.  Collective. */
+/* Every rank brings its block's items; all get all n_items, in order.  `mine` may lie in
+ * its own place of `all`.  Collective. */
 pbt_status pbt_comm_allgather(struct pbt_comm *comm, const void *mine, size_t item_bytes,
                               int64_t n_items, void *all);
 /* Likewise, but only rank 0 gets them (all may be NULL elsewhere).  Collective, but only

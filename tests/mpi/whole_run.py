@@ -187,6 +187,32 @@ def test_killed_and_resumed_on_any_ranks(folder):
         same_runs(folder + "/whole", out)
 
 
+def damage(path):
+    with open(path, "r+b") as file:
+        file.seek(os.path.getsize(path) // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 4]))
+
+
+def test_a_damaged_checkpoint_is_passed_over(folder):
+    job = write_job(folder)
+    run(2, job, "-o", folder + "/whole")
+    out = folder + "/a"
+    run(2, job, "-o", out, "--set", "budget.generations=4")
+    sets = sorted(os.listdir(out + "/checkpoints"))
+    damage("%s/checkpoints/%s/member-00003.h5" % (out, sets[-1]))
+    done = run(2, job, "-o", out)
+    assert "warning" in done.stderr and "member-00003.h5" in done.stderr, done.stderr
+    same_runs(folder + "/whole", out)  # the set before it was in mid-run: nothing is missing
+    for name in os.listdir(out + "/checkpoints"):
+        damage("%s/checkpoints/%s/member-00003.h5" % (out, name))
+    before = lineage(out)
+    refused = run(2, job, "-o", out, "--set", "budget.generations=9", expect=65)
+    assert len(pbt_lines(refused.stderr)) == 1 and "--resume never" in refused.stderr
+    same(before, lineage(out))  # what cannot be gone on with is not thrown away
+
+
 def test_told_to_stop_in_mid_interval(folder):
     job = write_job(folder, network="lenet5", steps=400, generations=3)
     run(3, job, "-o", folder + "/whole")
@@ -226,6 +252,19 @@ def test_a_finished_run_is_told_again_and_another_job_refused(folder):
     assert os.path.exists(folder + "/a.1/lineage.h5")
     longer = run(2, job, "-o", folder + "/a.1", "--set", "budget.generations=8")
     assert "resumed from" in longer.stdout and lineage(folder + "/a.1")["fitness"].shape[0] == 8
+
+
+def test_a_population_as_large_as_the_ranks_keeps_its_size(folder):
+    job = write_job(folder)
+    text = open(job).read().replace("[population]\nsize = 8\n", "")
+    with open(job, "w") as file:
+        file.write(text)
+    run(4, job, "-o", folder + "/whole")
+    run(4, job, "-o", folder + "/a", "--set", "budget.generations=3")
+    run(2, job, "-o", folder + "/a")
+    assert lineage(folder + "/a")["fitness"].shape == (6, 4)
+    refused = run(5, job, "-o", folder + "/a", "--set", "budget.generations=9", expect=64)
+    assert len(pbt_lines(refused.stderr)) == 1 and "population of 4" in refused.stderr
 
 
 def test_the_winner_can_be_scored_again(folder):

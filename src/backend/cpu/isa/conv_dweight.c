@@ -182,14 +182,15 @@ int32_t KERNEL(conv_dweight_units)(const struct cpu_conv *conv) {
   return conv->tiled ? tiles_of_filters(conv) : conv->ic * conv->oc;
 }
 
-/* Lane sums of one unit: [input channel][kernel rows of a tile][filter][ky][kx][16]. */
+/* Lane sums of one unit: [input channel][kernel rows of a tile][filter][ky][kx][16], and
+ * room for the whole vectors of sums that are read at the end. */
 static int64_t unit_floats(const struct cpu_conv *conv) {
-  return (int64_t)conv->ic * choose_tile(conv)->oc * conv->k * conv->k * CPU_LANES;
+  int64_t filters = (int64_t)conv->ic * choose_tile(conv)->oc;
+  return (filters * conv->k * conv->k + V) * CPU_LANES;
 }
 
 int64_t KERNEL(conv_dweight_floats)(const struct cpu_conv *conv) {
-  /* Whole vectors of sums are read at the end. */
-  return conv->tiled ? tiles_of_filters(conv) * unit_floats(conv) + V * CPU_LANES : 0;
+  return conv->tiled ? tiles_of_filters(conv) * unit_floats(conv) : 0;
 }
 
 /* Rows of y whose x and dy, one input channel and one tile's filters, fit a chunk. */

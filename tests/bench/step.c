@@ -351,9 +351,10 @@ static void print_json(const struct trainer *t, const struct options *o,
          "\"l2_bytes\": %.4g,\n",
          flops, peak, median(r->memory, r->rounds), median(r->cache, r->rounds));
   printf(" \"step_ms\": %.5f, \"step_least_ms\": %.5f, \"floor_ms\": %.5f, \"ratio\": "
-         "%.4f,\n \"phases_ms\": {",
+         "%.4f, \"ratio_of_best\": %.4f,\n \"phases_ms\": {",
          median(r->step, r->rounds) * 1e3, least(r->step, r->rounds) * 1e3,
-         flops / peak * 1e3, median(r->step, r->rounds) * peak / flops);
+         flops / peak * 1e3, median(r->step, r->rounds) * peak / flops,
+         least(r->step, r->rounds) * most(r->flops, r->rounds) / flops);
   for (int p = 0; p < PHASES; p++) {
     static const char *const rest[] = {"gather", "loss", "update"};
     char name[32];

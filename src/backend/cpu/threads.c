@@ -1,13 +1,13 @@
 /*
  * A pool for regions of some tens of microseconds: a worker spins briefly for the next
  * region, then sleeps.  A region is published by raising `round`; the caller takes the
- * first share itself and then waits for `pending` to fall to 0.  With more threads than
- * cores spinning would take the time of the thread waited for, hence the short limit.
+ * first share itself and then waits, likewise, for `pending` to fall to 0.  With more
+ * threads than cores spinning would take the time of the thread waited for, hence the
+ * short limit.
  */
 #include "backend/cpu/threads.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -26,13 +26,14 @@ struct cpu_threads {
   int32_t n, started; // threads with the caller's; workers that run
   _Alignas(64) atomic_uint round;
   _Alignas(64) atomic_int pending;
-  atomic_int sleepers;
+  atomic_int sleepers; // workers asleep
+  atomic_bool caller_sleeps;
   bool stop;
   cpu_range *range;
   const void *call;
   int32_t units;
   pthread_mutex_t mutex;
-  pthread_cond_t wake;
+  pthread_cond_t wake, done;
   struct worker *worker;
 };
 
@@ -76,7 +77,11 @@ static void *work(void *argument) {
       return NULL;
     }
     run_share(pool, self->index);
-    atomic_fetch_sub_explicit(&pool->pending, 1, memory_order_release);
+    if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
+      pthread_mutex_lock(&pool->mutex);
+      pthread_cond_signal(&pool->done);
+      pthread_mutex_unlock(&pool->mutex);
+    }
   }
 }
 
@@ -99,6 +104,7 @@ pbt_status pbt_cpu_threads_open(int32_t n, struct cpu_threads **threads) {
   pool->n = n;
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
+  pthread_cond_init(&pool->done, NULL);
   pbt_status status = PBT_NEW(n, &pool->worker);
   sigset_t all, before; // signals are the main thread's business
   sigfillset(&all);
@@ -131,9 +137,26 @@ void pbt_cpu_threads_close(struct cpu_threads *pool) {
     pthread_join(pool->worker[i].thread, NULL);
   }
   pthread_cond_destroy(&pool->wake);
+  pthread_cond_destroy(&pool->done);
   pthread_mutex_destroy(&pool->mutex);
   pbt_mem_free(pool->worker);
   pbt_mem_free(pool);
+}
+
+static void wait_for_workers(struct cpu_threads *pool) {
+  for (int i = 0; i < SPINS; i++) {
+    if (atomic_load_explicit(&pool->pending, memory_order_acquire) == 0) {
+      return;
+    }
+    relax();
+  }
+  pthread_mutex_lock(&pool->mutex);
+  atomic_store(&pool->caller_sleeps, true);
+  while (atomic_load(&pool->pending) > 0) {
+    pthread_cond_wait(&pool->done, &pool->mutex);
+  }
+  atomic_store(&pool->caller_sleeps, false);
+  pthread_mutex_unlock(&pool->mutex);
 }
 
 void pbt_cpu_threads_run(struct cpu_threads *pool, cpu_range *range, const void *call,
@@ -148,11 +171,5 @@ void pbt_cpu_threads_run(struct cpu_threads *pool, cpu_range *range, const void 
   atomic_store(&pool->pending, pool->n - 1);
   publish(pool);
   run_share(pool, 0);
-  for (int i = 0; atomic_load_explicit(&pool->pending, memory_order_acquire) > 0; i++) {
-    if (i < SPINS) {
-      relax();
-    } else {
-      sched_yield();
-    }
-  }
+  wait_for_workers(pool);
 }

@@ -1,6 +1,0 @@
-#include "tools/commands.h"
-pbt_status command_plot(int n_word, char *word[]) {
-  (void)word;
-  (void)n_word;
-  return PBT_ERR_USAGE;
-}

@@ -6,6 +6,7 @@
 #ifndef PBT_TESTS_POPULATION_WORLD_H
 #define PBT_TESTS_POPULATION_WORLD_H
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,8 @@ struct population_world {
   int32_t order[WORLD_MOST];
   int64_t restarts[WORLD_MOST];
   struct pbt_step_plan plan[WORLD_MOST];
+  struct pbt_trial trial[WORLD_MOST];
+  int64_t asleep[WORLD_MOST];
   struct pbt_tensor tensor[PBT_METHODS * PBT_METHOD_TENSORS];
   struct pbt_memory memory;
 };
@@ -56,6 +59,19 @@ static inline void world_memory(struct population_world *world) {
   int n = pbt_method_tensors(world->job, world->tensor);
   ck_ok(pbt_state_layout(world->tensor, (size_t)n, &world->memory.state));
   ck_ok(pbt_mem_alloc(world->memory.state.bytes + 1, (void **)&world->memory.image));
+}
+
+/* A world without tasks: the test writes the reports. */
+static inline void world_reports_only(const struct pbt_job *job,
+                                      struct population_world *world) {
+  memset(world, 0, sizeof *world);
+  world->job = job;
+  world->n = job->population.size;
+  world->generations = job->budget.generations;
+  world_memory(world);
+  for (int64_t i = 0; i < world->n; i++) {
+    pbt_seed_hparams(job, (uint32_t)i, 0, world->plan[i].value);
+  }
 }
 
 static inline void world_open(const struct pbt_job *job, struct population_world *world) {
@@ -93,20 +109,40 @@ static inline void world_train(struct population_world *world) {
   }
 }
 
-/* Ranks what stands in the reports and decides. */
-static inline pbt_status world_decide(struct population_world *world,
-                                      int64_t generation) {
+/* Ranks what stands in the reports. */
+static inline struct pbt_round world_round(struct population_world *world,
+                                           int64_t generation) {
   const struct pbt_job *job = world->job;
   int64_t n_finite = pbt_rank(world->report, world->n, job->task.sense, job->seed,
                               generation, world->order);
-  const struct pbt_round round = {.job = job,
-                                  .generation = generation,
-                                  .last = generation + 1 == world->generations,
-                                  .n = world->n,
-                                  .report = world->report,
-                                  .order = world->order,
-                                  .n_finite = n_finite};
-  return pbt_decide(&round, &world->memory, world->restarts, world->plan);
+  return (struct pbt_round){.job = job,
+                            .generation = generation,
+                            .last = generation + 1 == world->generations,
+                            .n = world->n,
+                            .report = world->report,
+                            .order = world->order,
+                            .n_finite = n_finite,
+                            .asleep = world->asleep};
+}
+
+static inline pbt_status world_propose(struct population_world *world,
+                                       int64_t generation) {
+  struct pbt_round round = world_round(world, generation);
+  return pbt_propose(&round, &world->memory, world->plan, world->trial);
+}
+
+static inline pbt_status world_decide(struct population_world *world,
+                                      int64_t generation) {
+  struct pbt_round round = world_round(world, generation);
+  round.trial = pbt_trial_steps(world->job) > 0 ? world->trial : NULL;
+  PBT_TRY(pbt_decide(&round, &world->memory, world->restarts, world->plan));
+  for (int64_t i = 0; i < world->n; i++) {
+    if (world->plan[i].sleeps) {
+      world->asleep[i] = generation + 1;
+      world->report[i].fitness = (double)NAN;
+    }
+  }
+  return PBT_OK;
 }
 
 static inline void world_transfer(struct population_world *world) {

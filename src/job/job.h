@@ -50,7 +50,10 @@ enum pbt_explore_kind {
   PBT_EXPLORE_PERTURB,
   PBT_EXPLORE_RESAMPLE,
   PBT_EXPLORE_NONE,
-  PBT_EXPLORE_NORMAL
+  PBT_EXPLORE_NORMAL,
+  PBT_EXPLORE_DE,
+  PBT_EXPLORE_SHADE,
+  PBT_EXPLORE_LSHADE
 };
 enum pbt_who { PBT_WHO_COPIED, PBT_WHO_ALL };
 enum pbt_pairing { PBT_PAIR_RANDOM, PBT_PAIR_RANK, PBT_PAIR_MOD };
@@ -134,6 +137,13 @@ struct pbt_job {
     int32_t n_factor;
     double factor[PBT_MAX_FACTOR]; // > 0, not 1
     double deviation;              // normal: of a step, as a share of the range
+    int64_t trial_steps;           // de, shade, lshade: of each trial
+    double scale;                  // de: F
+    double crossover;              // de: Cr
+    int32_t memory;                // shade, lshade: H
+    double best;                   // shade, lshade: share that pbest is drawn from
+    double archive;                // shade, lshade: size in populations
+    int64_t evaluations;           // lshade: trials after which four members are left
     enum pbt_who who;              // explores
     double probability;            // of each hyperparameter to move
     double resample;               // of each to be redrawn instead
@@ -201,7 +211,8 @@ struct pbt_tunable {
   const char *name; // "lr"
   const char *key;  // "optimizer.lr"
   size_t offset;    // of the double in struct pbt_job that holds it when not searched
-  struct pbt_range legal; // every value that a search may reach lies in it
+  struct pbt_range legal;  // every value that a search may reach lies in it
+  enum pbt_task_kind task; // that has it
 };
 const struct pbt_tunable *pbt_job_tunables(size_t *n);
 

@@ -25,7 +25,8 @@ static const char *const exploit_word[] = {"truncation", "none", "tournament", "
 static const char *const guard_word[] = {"none", "welch", "dexpbt"};
 static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
-static const char *const explore_word[] = {"perturb", "resample", "none", "normal"};
+static const char *const explore_word[] = {"perturb", "resample", "none",  "normal",
+                                           "de",      "shade",    "lshade"};
 static const char *const who_word[] = {"copied", "all"};
 static const char *const bounds_word[] = {"clip", "reflect"};
 
@@ -58,6 +59,9 @@ static const double no_drift[] = {0.8, 1.25};
 #define PERTURB (1u << PBT_EXPLORE_PERTURB)
 #define RESAMPLE (1u << PBT_EXPLORE_RESAMPLE)
 #define NORMAL (1u << PBT_EXPLORE_NORMAL)
+#define DE (1u << PBT_EXPLORE_DE)
+#define LSHADE (1u << PBT_EXPLORE_LSHADE)
+#define SHADE (1u << PBT_EXPLORE_SHADE | LSHADE)
 
 enum { READY = 1, BUDGET }; // alternatives
 
@@ -253,6 +257,25 @@ static const struct pbt_key table[] = {
     {"explore.bounds", PBT_KEY_WORD, AT(explore.bounds), WORDS(bounds_word),
      .fallback = PBT_REFLECT, EXPLORE(PERTURB | NORMAL),
      .help = "What happens to a value that would leave its bounds."},
+    {"explore.trial_steps", PBT_KEY_INTEGER, AT(explore.trial_steps), FROM_TO(1, 1e9),
+     .fallback = 8, EXPLORE(DE | SHADE),
+     .help = "Steps of each trial: the last ones of an interval."},
+    {"explore.scale", PBT_KEY_REAL, AT(explore.scale),
+     .range = {.low = 0, .high = 2, .low_open = true}, .fallback = 0.2, EXPLORE(DE),
+     .help = "F: how much of a difference is added."},
+    {"explore.crossover", PBT_KEY_REAL, AT(explore.crossover), FROM_TO(0, 1),
+     .fallback = 0.8, EXPLORE(DE),
+     .help = "Cr: probability of each hyperparameter to come from the mutant."},
+    {"explore.memory", PBT_KEY_INT32, AT(explore.memory), FROM_TO(1, 1000), .fallback = 5,
+     EXPLORE(SHADE), .help = "H: slots of the memory of what F and Cr did well."},
+    {"explore.best", PBT_KEY_REAL, AT(explore.best),
+     .range = {.low = 0, .high = 1, .low_open = true}, .fallback = 0.2, EXPLORE(SHADE),
+     .help = "Share of the population that trials are pulled towards."},
+    {"explore.archive", PBT_KEY_REAL, AT(explore.archive), FROM_TO(0, 100), .fallback = 2,
+     EXPLORE(SHADE), .help = "Replaced values that are kept, in populations."},
+    {"explore.evaluations", PBT_KEY_INTEGER, AT(explore.evaluations), FROM_TO(1, 1e12),
+     .required = true, EXPLORE(LSHADE),
+     .help = "Trials, all members together, after which four members are left."},
 
     {"ready.steps", PBT_KEY_INTEGER, AT(ready.steps), FROM_TO(1, 1e12),
      .alternative = READY, .computed = "none: one of the two is required",
@@ -287,16 +310,18 @@ static const struct pbt_key table[] = {
 enum { N_KEY = sizeof table / sizeof *table };
 
 static const struct pbt_tunable tunable[] = {
-    {"lr", "optimizer.lr", offsetof(struct pbt_job, optimizer.lr), LR_LEGAL},
+    {"lr", "optimizer.lr", offsetof(struct pbt_job, optimizer.lr), LR_LEGAL,
+     PBT_TASK_CLASSIFY},
     {"momentum", "optimizer.momentum", offsetof(struct pbt_job, optimizer.momentum),
-     MOMENTUM_LEGAL},
+     MOMENTUM_LEGAL, PBT_TASK_CLASSIFY},
     {"weight_decay", "optimizer.weight_decay",
-     offsetof(struct pbt_job, optimizer.weight_decay), DECAY_LEGAL},
+     offsetof(struct pbt_job, optimizer.weight_decay), DECAY_LEGAL, PBT_TASK_CLASSIFY},
     {"label_smoothing", "optimizer.label_smoothing",
-     offsetof(struct pbt_job, optimizer.label_smoothing), SMOOTHING_LEGAL},
-    {"h0", "toy.h0", offsetof(struct pbt_job, toy.h0), TOY_LEGAL},
-    {"h1", "toy.h1", offsetof(struct pbt_job, toy.h1), TOY_LEGAL},
-    {"h", "toy.h", offsetof(struct pbt_job, toy.h), TOY_LEGAL},
+     offsetof(struct pbt_job, optimizer.label_smoothing), SMOOTHING_LEGAL,
+     PBT_TASK_CLASSIFY},
+    {"h0", "toy.h0", offsetof(struct pbt_job, toy.h0), TOY_LEGAL, PBT_TASK_TOY},
+    {"h1", "toy.h1", offsetof(struct pbt_job, toy.h1), TOY_LEGAL, PBT_TASK_TOY},
+    {"h", "toy.h", offsetof(struct pbt_job, toy.h), TOY_LEGAL, PBT_TASK_TOY},
 };
 
 const struct pbt_key *pbt_job_keys(size_t *n) {

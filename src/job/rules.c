@@ -14,16 +14,16 @@
 
 const struct pbt_key *pbt_key_obstacle(const struct pbt_key *key, const void *base) {
   size_t n;
-  const struct pbt_key *table = pbt_job_keys(&n);
+  const struct pbt_key *table = pbt_job_keys(&n), *obstacle = NULL;
   while (key->when_words != 0) {
     const struct pbt_key *when = &table[pbt_key_index(key->when)];
     int word = *(const int *)((const char *)base + when->offset);
     if ((key->when_words >> word & 1u) == 0) {
-      return key;
+      obstacle = key; // the outermost counts
     }
     key = when;
   }
-  return NULL;
+  return obstacle;
 }
 
 bool pbt_key_applies(const struct pbt_key *key, const void *base) {
@@ -305,6 +305,27 @@ static pbt_status check_population(struct pbt_draft *draft) {
   return PBT_OK;
 }
 
+/* Differential evolution selects by itself, and needs three others. */
+static pbt_status check_trials(const struct pbt_draft *draft) {
+  const struct pbt_job *job = &draft->job;
+  bool tries = job->explore.kind == PBT_EXPLORE_DE ||
+               job->explore.kind == PBT_EXPLORE_SHADE ||
+               job->explore.kind == PBT_EXPLORE_LSHADE;
+  const struct pbt_origin *origin = &draft->origin[pbt_key_index("explore.kind")];
+  if (tries && job->exploit.kind != PBT_EXPLOIT_NONE) {
+    return pbt_draft_fail(
+        draft, origin,
+        "de, shade and lshade choose between a member and its trial and "
+        "copy nobody: set exploit.kind = \"none\"");
+  }
+  if (tries && job->population.size < 4) {
+    return pbt_draft_fail(draft, origin,
+                          "de, shade and lshade need at least 4 members, not %lld",
+                          (long long)job->population.size);
+  }
+  return PBT_OK;
+}
+
 static pbt_status check_purpose(const struct pbt_draft *draft) {
   if (draft->job.search.n == 0 && draft->job.explore.kind != PBT_EXPLORE_NONE) {
     const struct pbt_origin *origin = &draft->origin[pbt_key_index("explore.kind")];
@@ -321,5 +342,6 @@ pbt_status pbt_draft_finish(struct pbt_draft *draft) {
   PBT_TRY(check_purpose(draft));
   PBT_TRY(check_alternatives(draft));
   PBT_TRY(compute(draft));
-  return check_population(draft);
+  PBT_TRY(check_population(draft));
+  return check_trials(draft);
 }

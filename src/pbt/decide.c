@@ -18,7 +18,7 @@ int64_t pbt_quantile(double fraction, int64_t n) {
 }
 
 static bool diverged(const struct pbt_round *round, int64_t member) {
-  return !isfinite(round->report[member].fitness);
+  return !isfinite(round->report[member].fitness) && !pbt_is_asleep(round, member);
 }
 
 /* A good one at random: from the best quantile that is finite, or the next after it that
@@ -65,7 +65,7 @@ static pbt_status check_rules(const struct pbt_round *round,
     if (donor < -1 || donor >= round->n) {
       return PBT_BUG("a plan names a donor outside the population");
     }
-    if (diverged(round, donor)) {
+    if (!isfinite(round->report[donor].fitness)) {
       return PBT_BUG("a plan lets a diverged member give");
     }
     if (plan[donor].donor != donor) {
@@ -86,7 +86,7 @@ static void choose_movers(const struct pbt_round *round, struct pbt_step_plan pl
   for (int64_t i = 0; i < round->n; i++) {
     bool copies = plan[i].donor != i;
     bool moves = all || plan[i].moves || (copies && !plan[i].quiet);
-    plan[i].moves = moves && plan[i].donor != -1;
+    plan[i].moves = moves && plan[i].donor != -1 && !pbt_is_asleep(round, i);
   }
 }
 
@@ -121,13 +121,30 @@ static void inherit_values(const struct pbt_round *round, int64_t restarts[],
   }
 }
 
+pbt_status pbt_propose(const struct pbt_round *round, struct pbt_memory *memory,
+                       const struct pbt_step_plan plan[], struct pbt_trial trial[]) {
+  const struct pbt_method *explore = pbt_explore_method(round->job->explore.kind);
+  for (int64_t i = 0; i < round->n; i++) {
+    trial[i] = (struct pbt_trial){.parent = (double)NAN, .fitness = (double)NAN};
+  }
+  if (explore->propose == NULL || round->last ||
+      round->generation < round->job->ready.burn_in) {
+    return PBT_OK;
+  }
+  PBT_TRY(explore->propose(round, memory, plan, trial));
+  for (int64_t i = 0; i < round->n; i++) {
+    trial[i].tries = trial[i].tries && isfinite(round->report[i].fitness);
+  }
+  return PBT_OK;
+}
+
 pbt_status pbt_decide(const struct pbt_round *round, struct pbt_memory *memory,
                       int64_t restarts[], struct pbt_step_plan plan[]) {
   const struct pbt_job *job = round->job;
   for (int64_t i = 0; i < round->n; i++) {
     plan[i].donor = (int32_t)i;
     plan[i].values_of = -1;
-    plan[i].quiet = plan[i].moves = 0;
+    plan[i].quiet = plan[i].moves = plan[i].takes_trial = plan[i].sleeps = 0;
     memset(plan[i].move, PBT_MOVE_NONE, sizeof plan[i].move);
   }
   const struct pbt_method *method[PBT_METHODS];

@@ -12,6 +12,12 @@
 void pbt_seed_hparams(const struct pbt_job *job, uint32_t member, uint64_t restart,
                       double value[]);
 
+/* What members are to try before pbt_decide: nothing where the job's explore method does
+ * not try, during burn-in and after the last evaluation.  plan[i].value holds the values
+ * in force. */
+pbt_status pbt_propose(const struct pbt_round *round, struct pbt_memory *memory,
+                       const struct pbt_step_plan plan[], struct pbt_trial trial[]);
+
 /* plan[i].value holds the values in force; all else is filled in.  Exploit (not during
  * burn-in, not after the last evaluation), then the rules:
  *   - a member that diverged takes the state of a good one; where nobody can give (none

@@ -76,13 +76,16 @@ static struct summary summarise(const struct pbt_population *population) {
   struct summary s = {0};
   const struct pbt_report *report = population->report;
   const int32_t *order = population->order;
-  int64_t n = population->n;
+  int64_t n = 0; // awake; the others come last
+  for (int64_t i = 0; i < population->n; i++) {
+    n += report[i].asleep ? 0 : 1;
+  }
   s.best = report[order[0]].fitness;
   s.worst = report[order[n - 1]].fitness;
   s.median = 0.5 * (report[order[(n - 1) / 2]].fitness + report[order[n / 2]].fitness);
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; i < population->n; i++) {
     s.samples += (double)report[i].n_sample;
-    s.diverged += !isfinite(report[i].fitness);
+    s.diverged += !isfinite(report[i].fitness) && !report[i].asleep;
     s.restarted += population->plan[i].event == PBT_RESTARTED;
     s.copies += population->plan[i].donor >= 0 && population->plan[i].donor != i;
   }
@@ -102,8 +105,9 @@ void pbt_display_generation(const struct pbt_population *population, double seco
   }
   clear_bar();
   printf("%4lld %8lld  %8.4f  %8.4f  %6d  %9.0f  %9s%s\n",
-         (long long)population->generation, (long long)population->report[0].steps,
-         s.best, s.median, s.copies, s.samples / seconds, left, note);
+         (long long)population->generation,
+         (long long)population->report[population->order[0]].steps, s.best, s.median,
+         s.copies, s.samples / seconds, left, note);
   fflush(stdout);
 }
 
@@ -122,7 +126,7 @@ void pbt_progress_line(const struct pbt_population *population, double seconds,
   pbt_time_text(now, sizeof now);
   pbt_text_add(line, "{\"generation\": %lld, \"time\": \"%s\", \"steps\": %lld",
                (long long)population->generation, now,
-               (long long)population->report[0].steps);
+               (long long)population->report[population->order[0]].steps);
   add_number(line, "best", s.best);
   add_number(line, "median", s.median);
   add_number(line, "worst", s.worst);

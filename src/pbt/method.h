@@ -27,6 +27,7 @@ struct pbt_report {
       status; // pbt_status of the member's rank: not PBT_OK ends the run, on all ranks
   int16_t incomplete; // stopped inside the interval: no score
   int16_t stop;       // enum pbt_stop: why its rank wants to stop
+  int32_t asleep;     // retired: no score
   int64_t steps;      // optimiser steps of this member so far
   int64_t n_sample;   // samples trained on in this interval
   double fitness;     // the job's metric on the validation split; not finite: diverged
@@ -34,6 +35,14 @@ struct pbt_report {
   uint64_t digest; // XXH3 of the travelling state
   uint64_t agreed; // digest of the last plan and of all replicated state
   double train_seconds, evaluate_seconds;
+};
+
+/* One member's trial: other values, tried from its own state for a few steps, beside the
+ * values in force for as many, scored on the same samples. */
+struct pbt_trial {
+  bool tries;
+  double value[PBT_MAX_HPARAM]; // to try
+  double parent, fitness;       // scores with the values in force, with those tried
 };
 
 /* What is known when a plan is made. */
@@ -45,6 +54,8 @@ struct pbt_round {
   const struct pbt_report *report; // (n)
   const int32_t *order;            // (n) members, best first; the diverged last
   int64_t n_finite;                // so many of them have a finite fitness
+  const int64_t *asleep; // (n) not 0: retired, out of everything; NULL: nobody ever is
+  const struct pbt_trial *trial; // (n) what was tried; NULL: nothing
 };
 
 static inline bool pbt_is_finite(const struct pbt_round *round, int64_t member) {
@@ -54,12 +65,14 @@ static inline bool pbt_is_finite(const struct pbt_round *round, int64_t member) 
 
 /* One member's part of a plan. */
 struct pbt_step_plan {
-  int32_t donor;     // whose state it takes: itself to keep its own, -1 to start afresh
-  int32_t values_of; // exploit may set it: whose values it takes, -1: its donor's
-  uint8_t quiet;     // exploit may set it: takes values without moving them
-  uint8_t moves;     // guard may set it: moves its values although it does not copy;
-                     // explore finds it set for all that are to move
-  uint8_t event;     // enum pbt_event
+  int32_t donor;       // whose state it takes: itself to keep its own, -1 to start afresh
+  int32_t values_of;   // exploit may set it: whose values it takes, -1: its donor's
+  uint8_t quiet;       // exploit may set it: takes values without moving them
+  uint8_t moves;       // guard may set it: moves its values although it does not copy;
+                       // explore finds it set for all that are to move
+  uint8_t takes_trial; // explore may set it: goes on with the state its trial ended with
+  uint8_t sleeps;      // explore may set it: retires for good
+  uint8_t event;       // enum pbt_event
   uint8_t move[PBT_MAX_HPARAM]; // enum pbt_move
   double value[PBT_MAX_HPARAM]; // in: in force until now; out: from now on
 };
@@ -88,6 +101,12 @@ struct pbt_method {
    * included.  NULL: does not. */
   void (*observe)(const struct pbt_round *round, struct pbt_memory *memory);
 
+  /* OPTIONAL: what members shall try before the decision, from plan[i].value in force;
+   * sets trial[i].tries and .value.  Members that diverged or sleep never try.  A method
+   * that has it says so in pbt_trial_steps.  NULL: nothing is tried. */
+  pbt_status (*propose)(const struct pbt_round *round, struct pbt_memory *memory,
+                        const struct pbt_step_plan plan[], struct pbt_trial trial[]);
+
   /* REQUIRED.  Exploit: sets plan[i].donor of members that shall take another's state;
    * guard: takes back what it does not believe in; explore: moves plan[i].value where
    * plan[i].moves, or what the method itself chooses, and says how in plan[i].move. */
@@ -115,6 +134,18 @@ struct pbt_tensor pbt_method_tensor(const char *prefix, const char *name,
                                     enum pbt_dtype dtype, int64_t rows, int64_t columns);
 /* All methods with what they do and where they come from, as text for --list. */
 void pbt_methods_describe(struct pbt_text *text);
+
+/* Steps of each trial: the last ones of an interval; 0 where nothing is tried. */
+static inline int64_t pbt_trial_steps(const struct pbt_job *job) {
+  bool tries = job->explore.kind == PBT_EXPLORE_DE ||
+               job->explore.kind == PBT_EXPLORE_SHADE ||
+               job->explore.kind == PBT_EXPLORE_LSHADE;
+  return tries ? job->explore.trial_steps : 0;
+}
+
+static inline bool pbt_is_asleep(const struct pbt_round *round, int64_t member) {
+  return round->asleep != NULL && round->asleep[member] != 0;
+}
 
 /* Does exploit copy weights (and what belongs to them) in this job? */
 static inline bool pbt_copies_weights(const struct pbt_job *job) {

@@ -24,6 +24,9 @@ static const struct pbt_method *const explore[] = {
     [PBT_EXPLORE_RESAMPLE] = &pbt_explore_resample,
     [PBT_EXPLORE_NONE] = &pbt_explore_none,
     [PBT_EXPLORE_NORMAL] = &pbt_explore_normal,
+    [PBT_EXPLORE_DE] = &pbt_explore_de,
+    [PBT_EXPLORE_SHADE] = &pbt_explore_shade,
+    [PBT_EXPLORE_LSHADE] = &pbt_explore_lshade,
 };
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind) {

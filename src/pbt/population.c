@@ -23,6 +23,7 @@
 #include "pbt/generation_record.h" // lineage
 #include "pbt/rank.h"              // order
 #include "pbt/transfer.h"          // donors to receivers
+#include "pbt/trial.h"             // values tried before the plan
 
 #include <math.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static double done_part(const struct pbt_population *population) {
   for (int64_t i = 0; i < n; i++) {
     done += population->member[i].interval_steps;
   }
-  return (double)done / (double)(n * population->interval);
+  return (double)done / (double)(n * pbt_steps_to_gather(population));
 }
 
 /* Slices end at fixed places of the interval, so that the sum of losses has one order. */
@@ -56,12 +57,13 @@ static pbt_status train_member(struct pbt_population *population,
   int64_t slice = ops->slice_steps == NULL ? 1 : ops->slice_steps(member->task);
   const double *value = population->known.value + member->id * population->columns;
   PBT_TRY(ops->set_hparams(member->task, value));
-  while (member->interval_steps < population->interval) {
+  int64_t steps = pbt_steps_to_gather(population);
+  while (member->interval_steps < steps) {
     PBT_TRY(must_stop(population, stop));
     if (*stop) {
       break;
     }
-    int64_t left = population->interval - member->interval_steps;
+    int64_t left = steps - member->interval_steps;
     struct pbt_train_report report = {0};
     PBT_TRY(pbt_fault("train", PBT_ERR_INTERNAL));
     PBT_TRY(ops->train(member->task, left < slice ? left : slice, &report));
@@ -73,7 +75,7 @@ static pbt_status train_member(struct pbt_population *population,
   return PBT_OK;
 }
 
-static double score_of(const struct pbt_scores *scores, enum pbt_metric metric) {
+double pbt_score_of(const struct pbt_scores *scores, enum pbt_metric metric) {
   switch (metric) {
   case PBT_METRIC_LOSS:
     return scores->loss;
@@ -94,7 +96,7 @@ static pbt_status score_member(struct pbt_population *population,
   report->loss = scores.loss;
   report->accuracy = scores.accuracy;
   report->macro_f1 = scores.macro_f1;
-  report->fitness = score_of(&scores, population->job->task.metric);
+  report->fitness = pbt_score_of(&scores, population->job->task.metric);
   report->training_loss = member->loss_sum / (double)member->n_sample;
   if (!isfinite(scores.loss) || !isfinite(report->training_loss)) {
     report->fitness =
@@ -103,14 +105,27 @@ static pbt_status score_member(struct pbt_population *population,
   return PBT_OK;
 }
 
+/* Out of everything: it shows its state as it was when it retired. */
+static pbt_status sleep_on(struct pbt_population *population, struct pbt_member *member,
+                           struct pbt_report *report) {
+  report->asleep = 1;
+  report->steps = population->known.asleep[member->id] * population->interval;
+  report->fitness = report->loss = report->accuracy = (double)NAN;
+  report->macro_f1 = report->training_loss = (double)NAN;
+  return pbt_member_digest(population, member, &report->digest);
+}
+
 static pbt_status work_on(struct pbt_population *population, struct pbt_member *member,
                           struct pbt_report *report) {
+  if (population->known.asleep != NULL && population->known.asleep[member->id] != 0) {
+    return sleep_on(population, member, report);
+  }
   double before = pbt_seconds();
   bool stop = false;
   PBT_TRY(train_member(population, member, &stop));
   double trained = pbt_seconds();
   member->seconds[PBT_PHASE_TRAIN] += trained - before;
-  report->incomplete = member->interval_steps < population->interval;
+  report->incomplete = member->interval_steps < pbt_steps_to_gather(population);
   report->n_sample = member->n_sample;
   report->steps = population->generation * population->interval + member->interval_steps;
   if (!report->incomplete) {
@@ -220,15 +235,22 @@ static pbt_status decide(struct pbt_population *population) {
                                   .n = population->n,
                                   .report = population->report,
                                   .order = population->order,
-                                  .n_finite = n_finite};
+                                  .n_finite = n_finite,
+                                  .asleep = known->asleep,
+                                  .trial = population->trial};
   *known->dead_generations = n_finite > 0 ? 0 : *known->dead_generations + 1;
   size_t row = (size_t)job->search.n * sizeof *known->value;
   for (int64_t i = 0; i < population->n; i++) {
     memcpy(population->plan[i].value, known->value + i * population->columns, row);
   }
+  PBT_TRY(pbt_trials_run(population, &round));
   PBT_TRY(pbt_decide(&round, &population->memory, known->restarts, population->plan));
+  PBT_TRY(pbt_trials_settle(population));
   for (int64_t i = 0; i < population->n; i++) {
     memcpy(known->value + i * population->columns, population->plan[i].value, row);
+    if (population->plan[i].sleeps) {
+      known->asleep[i] = population->generation + 1;
+    }
   }
   *known->agreed = pbt_digest_more(
       pbt_digest(population->memory.image, population->memory.state.bytes),

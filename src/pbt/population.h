@@ -40,7 +40,9 @@ struct pbt_known {
   int64_t *best_place;       // member, generation of it; -1: none yet
   int64_t *dead_generations; // running ones in which every member diverged
   uint64_t *agreed;          // digest of the last plan and of this image before it
-  double *test; // loss, accuracy, macro_f1, count of the winner; NaN: not yet
+  double *test;    // loss, accuracy, macro_f1, count of the winner; NaN: not yet
+  int64_t *asleep; // (n) 1 + the generation after which it retired; 0: awake.  NULL where
+                   // nobody ever retires
 };
 enum pbt_score_index { PBT_FITNESS, PBT_LOSS, PBT_ACCURACY, PBT_MACRO_F1, PBT_SCORES };
 
@@ -66,6 +68,9 @@ struct pbt_population {
   struct pbt_report *report;  // (n) of the last gather
   int32_t *order;             // (n)
   struct pbt_step_plan *plan; // (n)
+  struct pbt_trial *trial;    // (n) of the last generation; NULL: the job tries nothing
+  uint64_t *trial_digest;     // (n, 2) of states ended with the values in force, tried
+  char *trial_image; // (end - begin) whole states, ended with the values in force
 
   struct pbt_lineage *lineage;   // rank 0
   struct pbt_progress *progress; // rank 0
@@ -77,6 +82,12 @@ struct pbt_population {
   bool shared;             // a failure that all ranks know: leave quietly; else die
   enum pbt_stop stop;      // this rank's own reason
 };
+
+/* Optimiser steps until the gather of the running generation: trials take the last. */
+static inline int64_t pbt_steps_to_gather(const struct pbt_population *population) {
+  bool last = population->generation + 1 == population->generations;
+  return population->interval - (last ? 0 : pbt_trial_steps(population->job));
+}
 
 static inline bool pbt_is_local(const struct pbt_population *population, int64_t member) {
   return member >= population->begin && member < population->end;

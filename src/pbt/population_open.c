@@ -22,7 +22,11 @@ static void add_tensor(struct pbt_tensor tensor[], size_t *n, const char *name,
   t->dim[1] = columns;
 }
 
-enum { KNOWN_TENSORS = 7 };
+enum { KNOWN_TENSORS = 8 };
+
+static bool retires(const struct pbt_job *job) {
+  return job->explore.kind == PBT_EXPLORE_LSHADE;
+}
 
 static void name_known(struct pbt_population *population) {
   const struct pbt_memory *memory = &population->memory;
@@ -34,6 +38,9 @@ static void name_known(struct pbt_population *population) {
       .dead_generations = pbt_memory_at(memory, "population/dead_generations"),
       .agreed = pbt_memory_at(memory, "population/agreed"),
       .test = pbt_memory_at(memory, "population/test")};
+  if (retires(population->job)) {
+    population->known.asleep = pbt_memory_at(memory, "population/asleep");
+  }
 }
 
 static pbt_status open_memory(struct pbt_population *population) {
@@ -50,6 +57,9 @@ static pbt_status open_memory(struct pbt_population *population) {
   add_tensor(tensor, &n, "population/dead_generations", PBT_I64, 1, 0);
   add_tensor(tensor, &n, "population/agreed", PBT_U64, 1, 0);
   add_tensor(tensor, &n, "population/test", PBT_F64, PBT_SCORES, 0);
+  if (retires(job)) {
+    add_tensor(tensor, &n, "population/asleep", PBT_I64, population->n, 0);
+  }
   n += (size_t)pbt_method_tensors(job, tensor + n);
   PBT_TRY(pbt_state_layout(tensor, n, &population->memory.state));
   PBT_TRY(
@@ -110,6 +120,13 @@ static pbt_status open_members(struct pbt_population *population) {
     PBT_TRY(open_member(population, member));
   }
   const struct pbt_task *task = population->member[0].task;
+  if (pbt_trial_steps(population->job) > 0) {
+    int64_t n = population->end - population->begin;
+    size_t bytes = population->task_ops->state(task)->bytes;
+    PBT_TRY(PBT_NEW(population->n, &population->trial));
+    PBT_TRY(PBT_NEW(2 * population->n, &population->trial_digest));
+    PBT_TRY(pbt_mem_alloc_n((size_t)n, bytes, (void **)&population->trial_image));
+  }
   if (population->task_ops->state_map == NULL) {
     return pbt_mem_alloc(population->task_ops->state(task)->travel_bytes,
                          (void **)&population->staging);
@@ -165,6 +182,12 @@ static pbt_status resolve_lengths(struct pbt_population *population) {
     int64_t steps = resolve(job->budget.steps, job->budget.epochs, epoch_steps);
     population->generations = (steps + population->interval - 1) / population->interval;
   }
+  if (pbt_trial_steps(job) >= population->interval) {
+    return pbt_fail(PBT_ERR_DATA,
+                    "explore.trial_steps = %lld leaves nothing of an interval of %lld "
+                    "steps, whose last steps they are",
+                    (long long)pbt_trial_steps(job), (long long)population->interval);
+  }
   return PBT_OK;
 }
 
@@ -210,6 +233,9 @@ void pbt_population_close(struct pbt_population *population) {
   pbt_mem_free(population->memory.image);
   pbt_mem_free((void *)population->memory.state.tensor);
   pbt_mem_free(population->row);
+  pbt_mem_free(population->trial_image);
+  pbt_mem_free(population->trial_digest);
+  pbt_mem_free(population->trial);
   pbt_mem_free(population->plan);
   pbt_mem_free(population->order);
   pbt_mem_free(population->report);

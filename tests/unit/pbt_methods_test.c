@@ -27,6 +27,13 @@ static struct pbt_job job_of(int64_t n) {
   job.explore.factor[1] = 1.25;
   job.explore.probability = 1;
   job.explore.deviation = 0.1;
+  job.explore.trial_steps = 1;
+  job.explore.scale = 0.5;
+  job.explore.crossover = 0.8;
+  job.explore.memory = 5;
+  job.explore.best = 0.2;
+  job.explore.archive = 2;
+  job.explore.evaluations = 600;
   job.search.n = 5;
   struct pbt_hparam *h = job.search.hparam;
   h[0] = (struct pbt_hparam){.kind = PBT_LOG, .low = 1e-4, .high = 1};
@@ -41,18 +48,6 @@ static struct pbt_job job_of(int64_t n) {
     h[i].start_high = h[i].high;
   }
   return job;
-}
-
-/* A world without tasks: the test writes the reports. */
-static void reports_only(const struct pbt_job *job, struct population_world *world) {
-  memset(world, 0, sizeof *world);
-  world->job = job;
-  world->n = job->population.size;
-  world->generations = job->budget.generations;
-  world_memory(world);
-  for (int64_t i = 0; i < world->n; i++) {
-    pbt_seed_hparams(job, (uint32_t)i, 0, world->plan[i].value);
-  }
 }
 
 static bool legal(const struct pbt_hparam *hparam, double value) {
@@ -89,6 +84,8 @@ static const enum pbt_guard_kind guards[] = {PBT_GUARD_NONE, PBT_GUARD_WELCH,
                                              PBT_GUARD_DEXPBT};
 static const enum pbt_explore_kind explores[] = {
     PBT_EXPLORE_PERTURB, PBT_EXPLORE_RESAMPLE, PBT_EXPLORE_NONE, PBT_EXPLORE_NORMAL};
+static const enum pbt_explore_kind trying[] = {PBT_EXPLORE_DE, PBT_EXPLORE_SHADE,
+                                               PBT_EXPLORE_LSHADE};
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
 START_TEST(every_plan_of_every_method_is_a_function) {
@@ -101,7 +98,7 @@ START_TEST(every_plan_of_every_method_is_a_function) {
     job.explore.who = (enum pbt_who)pbt_rng_below(&rng, 2);
     job.task.sense = (enum pbt_sense)pbt_rng_below(&rng, 2);
     struct population_world world;
-    reports_only(&job, &world);
+    world_reports_only(&job, &world);
     for (int g = 0; g < 200; g++) {
       for (int64_t i = 0; i < world.n; i++) {
         bool dead = pbt_rng_below(&rng, 6) == 0;
@@ -129,7 +126,7 @@ START_TEST(a_million_explores_stay_legal_and_move) {
       job.explore.who = PBT_WHO_ALL;
       job.explore.bounds = (enum pbt_bounce)bounds;
       struct population_world world;
-      reports_only(&job, &world);
+      world_reports_only(&job, &world);
       world.plan[0].value[1] = 0; // a real at 0
       bool left_0 = false;
       for (int g = 0; g < 25000; g++) { // 20 members, two kinds of bounds
@@ -164,7 +161,7 @@ START_TEST(explores_do_not_drift) {
     job.explore.who = PBT_WHO_ALL;
     job.explore.bounds = PBT_REFLECT;
     struct population_world world;
-    reports_only(&job, &world);
+    world_reports_only(&job, &world);
     double sum = 0;
     for (int g = 0; g < 20000; g++) {
       world_ok(world_decide(&world, g));
@@ -190,7 +187,7 @@ START_TEST(a_tournament_lets_every_loser_copy_its_opponent) {
   job.explore.kind = PBT_EXPLORE_NONE;
   int met[9][9] = {{0}};
   struct population_world world;
-  reports_only(&job, &world);
+  world_reports_only(&job, &world);
   for (int g = 0; g < 4000; g++) {
     int copies = 0;
     for (int i = 0; i < 9; i++) {
@@ -239,7 +236,7 @@ START_TEST(the_t_test_copies_what_is_surely_better_and_takes_its_history) {
   job.ready.burn_in = 8;
   const double apart[] = {0.5, 0.6};
   struct population_world world;
-  reports_only(&job, &world);
+  world_reports_only(&job, &world);
   rounds(&world, 0, 8, apart);
   ck_assert_int_eq(world.plan[0].donor, 0); // scores are remembered, nobody copies
   rounds(&world, 8, 9, apart);
@@ -254,7 +251,7 @@ START_TEST(the_t_test_copies_what_is_surely_better_and_takes_its_history) {
   for (int s = 0; s < 300; s++) {
     job.seed = (uint64_t)s;
     job.ready.burn_in = 9;
-    reports_only(&job, &world);
+    world_reports_only(&job, &world);
     rounds(&world, s * 100, s * 100 + 10, near);
     copies += world.plan[0].donor == 1;
     world_close(&world);
@@ -273,7 +270,7 @@ START_TEST(the_t_test_follows_a_chain_to_its_end) {
     mean[i] = i;
   }
   struct population_world world;
-  reports_only(&job, &world);
+  world_reports_only(&job, &world);
   rounds(&world, 0, 6, mean);
   check_plan(&world);
   int copies = 0;
@@ -290,7 +287,7 @@ START_TEST(the_guard_of_dexpbt_holds_copies_back_but_lets_values_move) {
   struct pbt_job job = job_of(10);
   job.guard.kind = PBT_GUARD_DEXPBT;
   struct population_world world;
-  reports_only(&job, &world);
+  world_reports_only(&job, &world);
   for (int i = 0; i < 10; i++) {
     world.report[i].fitness = 1 + 0.001 * i; // within 5 % of the donor
   }
@@ -314,13 +311,74 @@ START_TEST(the_guard_of_welch_wants_evidence) {
   job.guard.kind = PBT_GUARD_WELCH;
   job.explore.kind = PBT_EXPLORE_NONE;
   struct population_world world;
-  reports_only(&job, &world);
+  world_reports_only(&job, &world);
   const double apart[10] = {0, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   rounds(&world, 0, 1, apart); // one score proves nothing
   ck_assert_int_eq(world.plan[0].donor, 0);
   rounds(&world, 1, 2, apart);
   ck_assert_int_ne(world.plan[0].donor, 0);
   world_close(&world);
+}
+END_TEST
+
+/* A trial is taken when it is not worse than its parent, and never when it broke; what
+ * is proposed is legal; who retires never comes back. */
+static void check_trials(const struct population_world *world,
+                         const struct pbt_step_plan before[]) {
+  const struct pbt_job *job = world->job;
+  for (int64_t i = 0; i < world->n; i++) {
+    const struct pbt_trial *trial = &world->trial[i];
+    bool better = job->task.sense == PBT_MAXIMIZE ? trial->fitness >= trial->parent
+                                                  : trial->fitness <= trial->parent;
+    better = isfinite(trial->fitness) && (better || isnan(trial->parent));
+    bool good = world->plan[i].takes_trial == (trial->tries && better);
+    good = good && !(trial->tries && world->asleep[i] == -1);
+    const double *value = world->plan[i].takes_trial ? trial->value : before[i].value;
+    for (int h = 0; h < job->search.n; h++) {
+      good = good && (world->plan[i].donor == -1 || world->plan[i].value[h] == value[h]);
+      good = good && (!trial->tries || legal(&job->search.hparam[h], trial->value[h]));
+      good = good && legal(&job->search.hparam[h], world->plan[i].value[h]);
+    }
+    if (!good) {
+      ck_abort_msg("%s: member %lld", pbt_explore_method(job->explore.kind)->name,
+                   (long long)i);
+    }
+  }
+}
+
+START_TEST(trials_are_legal_and_the_better_end_is_kept) {
+  struct pbt_rng rng = pbt_rng_open(8, 0, PBT_RNG_TEST, 0);
+  for (int k = 0; k < COUNT(trying) * 12; k++) {
+    struct pbt_job job = job_of(4 + pbt_rng_below(&rng, 20));
+    job.exploit.kind = PBT_EXPLOIT_NONE;
+    job.explore.kind = trying[k % COUNT(trying)];
+    job.task.sense = (enum pbt_sense)pbt_rng_below(&rng, 2);
+    struct population_world world;
+    world_reports_only(&job, &world);
+    for (int g = 0; g < 4000; g++) { // 12 x 14 x 4000: over 600,000 trials a method
+      for (int64_t i = 0; i < world.n; i++) {
+        world.asleep[i] = world.asleep[i] != 0 ? -1 : 0; // retired before this round
+        bool dead = pbt_rng_below(&rng, 9) == 0 || world.asleep[i] != 0;
+        world.report[i].fitness = dead ? (double)NAN : pbt_rng_uniform(&rng);
+      }
+      world_ok(world_propose(&world, g));
+      struct pbt_step_plan before[WORLD_MOST];
+      memcpy(before, world.plan, sizeof before);
+      for (int64_t i = 0; i < world.n; i++) {
+        double score = (double)pbt_rng_below(&rng, 5) / 4;
+        world.trial[i].parent = pbt_rng_below(&rng, 20) == 0 ? (double)NAN : 0.5;
+        world.trial[i].fitness = score == 0.25 ? (double)NAN : score;
+      }
+      world_ok(world_decide(&world, g));
+      check_trials(&world, before);
+    }
+    int64_t asleep = 0;
+    for (int64_t i = 0; i < world.n; i++) {
+      asleep += world.asleep[i] != 0;
+    }
+    ck_assert_int_eq(asleep, job.explore.kind == PBT_EXPLORE_LSHADE ? world.n - 4 : 0);
+    world_close(&world);
+  }
 }
 END_TEST
 
@@ -346,4 +404,6 @@ PBT_TEST_MAIN("methods", every_plan_of_every_method_is_a_function,
               the_t_test_copies_what_is_surely_better_and_takes_its_history,
               the_t_test_follows_a_chain_to_its_end,
               the_guard_of_dexpbt_holds_copies_back_but_lets_values_move,
-              the_guard_of_welch_wants_evidence, methods_are_named_as_in_the_job_file)
+              the_guard_of_welch_wants_evidence,
+              trials_are_legal_and_the_better_end_is_kept,
+              methods_are_named_as_in_the_job_file)

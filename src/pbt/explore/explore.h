@@ -8,5 +8,8 @@ extern const struct pbt_method pbt_explore_perturb;
 extern const struct pbt_method pbt_explore_resample;
 extern const struct pbt_method pbt_explore_normal;
 extern const struct pbt_method pbt_explore_none;
+extern const struct pbt_method pbt_explore_de;
+extern const struct pbt_method pbt_explore_shade;
+extern const struct pbt_method pbt_explore_lshade;
 
 #endif

@@ -54,6 +54,9 @@ static pbt_status fixed_hyper(const struct pbt_job *job, struct pbt_net_hyper *h
   size_t n;
   const struct pbt_tunable *tunable = pbt_job_tunables(&n);
   for (size_t i = 0; i < n; i++) {
+    if (tunable[i].task != PBT_TASK_CLASSIFY) {
+      continue;
+    }
     double value;
     memcpy(&value, (const char *)job + tunable[i].offset, sizeof value);
     PBT_TRY(put_hyper(hyper, tunable[i].name, value));

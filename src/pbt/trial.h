@@ -1,0 +1,26 @@
+/*
+ * trial.h - values that members try before the plan is made.
+ *
+ * The last steps of an interval are done twice: once with the values in force, once with
+ * those that the explore method proposes, both from the same state and on the same
+ * samples.  Both ends are scored, a second gather shows the scores to all, and the plan
+ * says which end each member goes on with.
+ */
+#ifndef PBT_PBT_TRIAL_H
+#define PBT_PBT_TRIAL_H
+
+#include "pbt/population.h"
+
+/* Fills population->trial.  Does nothing where the job's method tries nothing.
+ * Collective: a failure is every rank's (population->shared). */
+pbt_status pbt_trials_run(struct pbt_population *population,
+                          const struct pbt_round *round);
+/* Members that the plan does not let take their trial get back the state they had without
+ * it; population->report[i].digest is then of the state that each goes on from.  Local.
+ */
+pbt_status pbt_trials_settle(struct pbt_population *population);
+
+/* The job's metric (population.c). */
+double pbt_score_of(const struct pbt_scores *scores, enum pbt_metric metric);
+
+#endif

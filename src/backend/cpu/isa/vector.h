@@ -39,6 +39,8 @@ enum { GROUPS = CPU_LANES / V };
 #define ALWAYS static inline __attribute__((always_inline))
 #if defined PBT_KEEP_LOOPS
 #define UNROLL
+#elif defined __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
 #endif

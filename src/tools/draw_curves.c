@@ -136,8 +136,7 @@ pbt_status draw_fitness(const struct scene *scene, struct figure *figure) {
   figure->y.low = (a < b ? a : b) - margin;
   figure->y.high = (a < b ? b : a) + margin;
   char title[160];
-  snprintf(title, sizeof title, "Fitness: validation %.60s of %s by generation",
-           history->info->metric, scene->crowded ? "all members" : "each member");
+  snprintf(title, sizeof title, "Fitness: validation %.60s", history->info->metric);
   figure_begin(figure, title,
                scene->crowded
                    ? "Bands hold all, 80 % and 50 % of the members, the line is their "
@@ -197,6 +196,10 @@ static void draw_trajectories(const struct scene *scene, int32_t h,
   }
 }
 
+static bool is_whole(const struct pbt_hparam *hparam) {
+  return hparam->kind == PBT_INT || hparam->kind == PBT_CHOICE;
+}
+
 struct cell {
   double sum;
   int64_t n;
@@ -207,6 +210,8 @@ static pbt_status draw_grid(const struct scene *scene, int32_t h, struct figure 
   const struct history *history = &scene->history;
   int64_t columns = figure->narrow ? 80 : 160, rows = 48;
   columns = history->n_generation < columns ? history->n_generation : columns;
+  double values = figure->y.high - figure->y.low;
+  rows = is_whole(&history->hparam[h]) && values < (double)rows ? (int64_t)values : rows;
   struct cell *cell;
   PBT_TRY(PBT_NEW(columns * rows, &cell));
   double top = figure->y.to, height = figure->y.from - figure->y.to;
@@ -244,6 +249,10 @@ static void scale_of(const struct pbt_hparam *hparam, struct axis *axis) {
   axis->low = hparam->low;
   axis->high = hparam->high;
   axis->log = hparam->kind == PBT_LOG && hparam->low > 0.0;
+  if (is_whole(hparam)) { // a row for each
+    axis->low -= 0.5;
+    axis->high += 0.5;
+  }
   if (!(axis->high > axis->low)) {
     axis->high = axis->low + 1.0;
   }
@@ -289,12 +298,12 @@ pbt_status draw_hparam(const struct scene *scene, int32_t h, struct figure *figu
     figure->x.low -= 0.5;
     figure->x.high += 0.5;
   }
-  snprintf(title, sizeof title, "%.*s by generation%s, coloured by fitness",
-           PBT_HPARAM_NAME, hparam->name, figure->y.log ? " (log scale)" : "");
+  snprintf(title, sizeof title, "%.*s%s, coloured by fitness", PBT_HPARAM_NAME,
+           hparam->name, figure->y.log ? " (log)" : "");
   figure_begin(figure, title,
                "Every member's value, coloured by the fitness it reached with it; the "
                "thick line is the winner's schedule.");
-  figure_x_axis(figure, "generation");
+  figure_x_axis(figure, figure->narrow ? "" : "generation"); // the key needs the room
   if (hparam->kind == PBT_CHOICE) {
     for (int32_t i = 0; i < hparam->n_option; i++) {
       char number[OUTPUT_SHORT];

@@ -11,14 +11,13 @@
 
 /* ---- phylogeny ---- */
 
-/* From the parent's row at its last generation down to the own row, then along it. */
-static void draw_life(const struct scene *scene, int64_t i, struct figure *figure) {
+/* From the parent's row at the life's beginning down to the own row, and along it. */
+static void draw_life(const struct scene *scene, int64_t i, double until, const char *css,
+                      struct figure *figure) {
   const struct life *life = &scene->forest.life[i];
   const struct phylogeny *phylogeny = &scene->phylogeny;
   double y = axis_at(&figure->y, (double)phylogeny->row[i]);
   double first = axis_at(&figure->x, (double)life->first - 0.5);
-  double last = axis_at(&figure->x, (double)phylogeny->until[i] + 0.5);
-  const char *css = scene->won[i] ? "winner" : life->survives ? "alive" : "dead";
   struct pbt_text d = {0};
   if (life->parent >= 0) {
     double from = axis_at(&figure->y, (double)phylogeny->row[life->parent]);
@@ -27,10 +26,22 @@ static void draw_life(const struct scene *scene, int64_t i, struct figure *figur
   } else {
     figure_number(&d, 'M', first, y);
   }
-  figure_number(&d, 'H', last, 0.0);
-  pbt_text_add(figure->text, "<path class=\"%s life\" data-life=\"%d %lld\" d=\"%s\"/>",
-               css, life->member, (long long)life->first, d.data != NULL ? d.data : "");
+  figure_number(&d, 'H', axis_at(&figure->x, until + 0.5), 0.0);
+  pbt_text_add(figure->text, "<path class=\"%s\" data-life=\"%d %lld\" d=\"%s\"/>", css,
+               life->member, (long long)life->first, d.data != NULL ? d.data : "");
   pbt_text_free(&d);
+}
+
+/* The winner's way on top: each life up to where its state was handed on. */
+static void draw_way(const struct scene *scene, struct figure *figure) {
+  double until = (double)scene->winner.last;
+  for (int64_t i = scene->forest.n_life - 1; i >= 0 && scene->has_winner; i--) {
+    const struct life *life = &scene->forest.life[i];
+    if (scene->won[i] && scene->phylogeny.row[i] >= 0) {
+      draw_life(scene, i, until, "winner", figure);
+    }
+    until = scene->won[i] ? (double)life->first - 1.0 : until;
+  }
 }
 
 pbt_status draw_phylogeny(const struct scene *scene, struct figure *figure) {
@@ -39,19 +50,17 @@ pbt_status draw_phylogeny(const struct scene *scene, struct figure *figure) {
   figure->x.low -= 0.5;
   figure->x.high += 0.5;
   figure_begin(figure,
-               phylogeny->all ? "Phylogeny: every life, replaced ones dashed"
-                              : "Phylogeny: where the final members come from",
+               phylogeny->all ? "Phylogeny: replaced lives dashed"
+                              : "Phylogeny of the final members",
                "Time runs to the right; a copy begins below what it was copied from; the "
                "thick line is the way to the winner.");
   figure_x_axis(figure, "generation");
-  for (int pass = 0; pass < 2; pass++) { // the winner's way on top
-    for (int64_t k = 0; k < phylogeny->n; k++) {
-      int64_t i = phylogeny->shown[k];
-      if (scene->won[i] == (pass == 1)) {
-        draw_life(scene, i, figure);
-      }
-    }
+  for (int64_t k = 0; k < phylogeny->n; k++) {
+    int64_t i = phylogeny->shown[k];
+    draw_life(scene, i, (double)phylogeny->until[i],
+              scene->forest.life[i].survives ? "alive life" : "dead life", figure);
   }
+  draw_way(scene, figure);
   enum { LABELS = 24 };
   for (int64_t k = 0; k < phylogeny->n && phylogeny->n_row <= LABELS; k++) {
     int64_t i = phylogeny->shown[k];
@@ -92,7 +101,7 @@ pbt_status draw_roots(const struct scene *scene, struct figure *figure) {
   }
   figure->y = (struct axis){.low = 0.9, .high = 1.2 * most, .log = true};
   figure_begin(
-      figure, "Diversity: roots left, and ancestors of the final members",
+      figure, "Diversity: ancestors and roots",
       "How many different first weights there still are, and of how many members "
       "of each generation the final ones descend.");
   figure_x_axis(figure, "generation");
@@ -154,7 +163,7 @@ pbt_status draw_copies(const struct scene *scene, struct figure *figure) {
   }
   figure->x = (struct axis){.low = -0.5, .high = (double)n - 0.5};
   figure->y = (struct axis){.low = (double)n - 0.5, .high = -0.5};
-  figure_begin(figure, "Who copied whom: donors down, receivers across",
+  figure_begin(figure, "Who copied whom: donors down",
                "The darker a cell (the brighter, on dark), the more often the member of "
                "its column took over the state of the member of its row.");
   figure_x_axis(figure, "receiver");
@@ -187,9 +196,9 @@ pbt_status draw_time(const struct scene *scene, struct figure *figure) {
   int64_t n = scene->history.n_member, bars = n < BARS ? n : BARS;
   figure->x = (struct axis){.low = -0.5, .high = (double)n - 0.5};
   figure->y = (struct axis){.low = 0.0, .high = 100.0};
-  figure_begin(figure, "Where the time went: share of each member's time, percent",
+  figure_begin(figure, "Time of each member, percent",
                "From below: train, evaluate, exchange, record, idle.");
-  figure_x_axis(figure, "member");
+  figure_x_axis(figure, figure->narrow ? "" : "member");
   figure_y_axis(figure, "percent");
   struct pbt_text d[PBT_PHASES] = {{0}};
   double width = (figure->x.to - figure->x.from) / (double)bars;

@@ -12,7 +12,7 @@ double axis_at(const struct axis *axis, double value) {
   double low = axis->log ? log(axis->low) : axis->low;
   double high = axis->log ? log(axis->high) : axis->high;
   double at = axis->log ? log(value > 0.0 ? value : axis->low) : value;
-  double share = high > low ? (at - low) / (high - low) : 0.5;
+  double share = high != low ? (at - low) / (high - low) : 0.5;
   return axis->from + share * (axis->to - axis->from);
 }
 
@@ -29,7 +29,7 @@ static int linear_ticks(const struct axis *axis, int at_most, double tick[]) {
   int n = 0;
   for (double k = ceil(axis->low / step - 1e-9);
        k * step <= axis->high + 1e-9 * span && n < FIGURE_TICKS; k += 1.0) {
-    tick[n++] = k * step;
+    tick[n++] = k * step + 0.0; // never -0
   }
   return n;
 }

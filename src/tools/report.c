@@ -17,7 +17,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDE = 760, NARROW = 360 };
+enum {
+  WIDE = 900,
+  HALF = 560,
+  NARROW = 360
+}; // pixels: alone in its row, one of two, a phone
 
 /* ---- head ---- */
 
@@ -87,8 +91,7 @@ static void add_summary(const struct scene *scene, struct pbt_text *text) {
            (long long)history->n_generation, (long long)planned);
   add_card(text, value, "generations");
   add_card(text, output_seconds(history->elapsed[history->n_generation - 1], time),
-           "time, hours:minutes:seconds");
-  snprintf(value, sizeof value, "%lld", (long long)history->commit[0].copies);
+           "of running, h:m:s");
   int64_t copies = 0;
   for (int64_t g = 0; g < history->n_generation; g++) {
     copies += history->commit[g].copies;
@@ -116,7 +119,7 @@ static void add_schedule(const struct scene *scene, struct pbt_text *text) {
   enum { ROWS = 200 };
   int rows = 0;
   pbt_text_add(text, "<h2>The schedule that trained the winner</h2>\n<div "
-                     "class=\"scroll\"><table id=\"schedule\">");
+                     "class=\"scroll tall\"><table id=\"schedule\">");
   add_head_row(history, text);
   pbt_text_add(text, "<tbody>\n");
   for (int64_t from = way->first, g = way->first; g <= way->last; g++) {
@@ -128,8 +131,9 @@ static void add_schedule(const struct scene *scene, struct pbt_text *text) {
     int64_t at = history_at(history, g, way->member[g]);
     char number[OUTPUT_SHORT];
     if (rows++ < ROWS) {
-      pbt_text_add(text, "<tr><td>%lld - %lld</td><td>%d</td><td>%s</td>",
-                   (long long)from, (long long)g, way->member[g],
+      pbt_text_add(text, from < g ? "<tr><td>%lld - %lld</td>" : "<tr><td>%lld</td>",
+                   (long long)from, (long long)g);
+      pbt_text_add(text, "<td>%d</td><td>%s</td>", way->member[g],
                    output_short(history->fitness[at], number));
       for (int32_t h = 0; h < history->n_hparam; h++) {
         pbt_text_add(text, "<td>%s</td>",
@@ -160,7 +164,7 @@ static pbt_status add_svg(const struct scene *scene, int figure, double width,
   if (status == PBT_OK) {
     char *at = strstr(svg.data, plain);
     pbt_text_add_bytes(text, svg.data, (size_t)(at - svg.data));
-    pbt_text_add(text, "class=\"figure figure-%s\"", width == WIDE ? "wide" : "narrow");
+    pbt_text_add(text, "class=\"figure figure-%s\"", width == NARROW ? "narrow" : "wide");
     const char *rest = at + sizeof plain - 1;
     pbt_text_add_bytes(text, rest, svg.length - (size_t)(rest - svg.data));
   }
@@ -171,7 +175,7 @@ static pbt_status add_svg(const struct scene *scene, int figure, double width,
 static pbt_status add_plot(const struct scene *scene, int figure, bool wide,
                            struct pbt_text *text) {
   pbt_text_add(text, "<figure class=\"plot%s\">\n", wide ? " wide" : "");
-  PBT_TRY(add_svg(scene, figure, WIDE, text));
+  PBT_TRY(add_svg(scene, figure, wide ? WIDE : HALF, text));
   PBT_TRY(add_svg(scene, figure, NARROW, text));
   pbt_text_add(text, "</figure>\n");
   return PBT_OK;
@@ -203,7 +207,7 @@ static pbt_status add_figures(const struct scene *scene, struct pbt_text *text) 
 
 static void add_ancestry(const struct scene *scene, struct pbt_text *text) {
   pbt_text_add(text, "<section id=\"ancestry\" class=\"hidden\"><h2 id=\"whose\"></h2>\n"
-                     "<div class=\"scroll\"><table id=\"way\">");
+                     "<div class=\"scroll tall\"><table id=\"way\">");
   add_head_row(&scene->history, text);
   pbt_text_add(text, "<tbody></tbody></table></div></section>\n");
 }

@@ -53,7 +53,7 @@ static void add_string(struct pbt_text *text, const char *string) {
 
 struct changes {
   int32_t *count;           // [generation]: members that differ from the one before
-  int32_t *member, *parent; // [n]
+  int32_t *member, *parent; // [n]; -1 for restarted
   float *value;             // [n_hparam, n]
   float *cell;              // [size], for conversions
   int64_t n;

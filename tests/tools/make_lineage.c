@@ -180,7 +180,8 @@ static pbt_status job_text(const struct world *w, struct pbt_text *text) {
   char size[64], length[64];
   struct pbt_job job;
   snprintf(size, sizeof size, "population.size=%lld", (long long)w->n_member);
-  snprintf(length, sizeof length, "budget.generations=%lld", (long long)w->n_generation);
+  snprintf(length, sizeof length, "budget.generations=%lld",
+           w->n_generation > 0 ? (long long)w->n_generation : 1LL);
   const char *const set[] = {size, length};
   const struct pbt_job_source source = {.set = set, .n_set = 2, .ranks = 1};
   PBT_TRY(pbt_job_parse(&source, &job));

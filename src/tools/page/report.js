@@ -117,11 +117,17 @@
   };
   const markLives = (figure, path) => {
     if (figure.name !== "phylogeny") return;
-    const lives = new Set(path.filter(([g, m], i) => i === 0 || path[i - 1][1] !== m)
-      .map(([g, m]) => `${m} ${g}`));
+    const last = new Map(); // of each life: the last generation before it was handed on
+    let life = "";
+    path.forEach(([g, m], i) => {
+      if (i === 0 || path[i - 1][1] !== m) life = `${m} ${g}`;
+      last.set(life, g);
+    });
     for (const line of figure.svg.querySelectorAll(".life")) {
-      if (lives.has(line.dataset.life)) {
-        element(figure.overlay, "path", { class: "chosen", d: line.getAttribute("d") });
+      const g = last.get(line.dataset.life);
+      if (g !== undefined) {
+        const d = line.getAttribute("d").replace(/H[-\d.]+$/, `H${figure.x(g + 0.5).toFixed(1)}`);
+        element(figure.overlay, "path", { class: "chosen", d });
       }
     }
   };
@@ -157,7 +163,7 @@
     for (let i = 0, begin = 0; i < chosen.length; i++) {
       if (i + 1 < chosen.length && !differs(i + 1)) continue;
       const [g, m] = chosen[i], row = body.insertRow();
-      const cells = [`${chosen[begin][0]} - ${g}`, m, short(fitness[g * M + m]),
+      const cells = [chosen[begin][0] < g ? `${chosen[begin][0]} - ${g}` : g, m, short(fitness[g * M + m]),
         ...value.map((column_, h) => shown(h, column_[g * M + m]))];
       for (const cell of cells) row.insertCell().textContent = cell;
       begin = i + 1;

@@ -22,6 +22,7 @@ enum {
   PBT_JOB_NAME = 64,
   PBT_MAX_HIDDEN = 8,
   PBT_MAX_FACTOR = 8,
+  PBT_MAX_PERIOD = 16,
   PBT_JOB_LIMIT = 1 << 20 // bytes of a job file
 };
 
@@ -43,7 +44,8 @@ enum pbt_exploit_kind {
   PBT_EXPLOIT_TRUNCATION,
   PBT_EXPLOIT_NONE,
   PBT_EXPLOIT_TOURNAMENT,
-  PBT_EXPLOIT_TTEST
+  PBT_EXPLOIT_TTEST,
+  PBT_EXPLOIT_MFPBT
 };
 enum pbt_guard_kind { PBT_GUARD_NONE, PBT_GUARD_WELCH, PBT_GUARD_DEXPBT };
 enum pbt_explore_kind {
@@ -53,7 +55,8 @@ enum pbt_explore_kind {
   PBT_EXPLORE_NORMAL,
   PBT_EXPLORE_DE,
   PBT_EXPLORE_SHADE,
-  PBT_EXPLORE_LSHADE
+  PBT_EXPLORE_LSHADE,
+  PBT_EXPLORE_PB2
 };
 enum pbt_who { PBT_WHO_COPIED, PBT_WHO_ALL };
 enum pbt_pairing { PBT_PAIR_RANDOM, PBT_PAIR_RANK, PBT_PAIR_MOD };
@@ -120,8 +123,10 @@ struct pbt_job {
     double fraction; // truncation: share replaced and share copied from, 0 < f <= 0.5
     enum pbt_pairing pairing;
     enum pbt_copy copy;
-    int32_t window; // ttest: evaluations that are compared
-    double level;   // ttest: of significance, one-sided
+    int32_t n_period;               // mfpbt: sub-populations
+    int32_t period[PBT_MAX_PERIOD]; // mfpbt: generations between their turns, ascending
+    int32_t window;                 // ttest: evaluations that are compared
+    double level;                   // ttest: of significance, one-sided
   } exploit;
 
   struct {
@@ -138,15 +143,16 @@ struct pbt_job {
     double factor[PBT_MAX_FACTOR]; // > 0, not 1
     double deviation;              // normal: of a step, as a share of the range
     int64_t trial_steps;           // de, shade, lshade: of each trial
-    double scale;                  // de: F
-    double crossover;              // de: Cr
-    int32_t memory;                // shade, lshade: H
-    double best;                   // shade, lshade: share that pbest is drawn from
-    double archive;                // shade, lshade: size in populations
-    int64_t evaluations;           // lshade: trials after which four members are left
-    enum pbt_who who;              // explores
-    double probability;            // of each hyperparameter to move
-    double resample;               // of each to be redrawn instead
+    int64_t window;   // pb2: intervals that are learned from; 0: by the population's size
+    double scale;     // de: F
+    double crossover; // de: Cr
+    int32_t memory;   // shade, lshade: H
+    double best;      // shade, lshade: share that pbest is drawn from
+    double archive;   // shade, lshade: size in populations
+    int64_t evaluations; // lshade: trials after which four members are left
+    enum pbt_who who;    // explores
+    double probability;  // of each hyperparameter to move
+    double resample;     // of each to be redrawn instead
     enum pbt_bounce bounds;
   } explore;
 

@@ -21,16 +21,18 @@ static const char *const network_word[] = {"mlp", "lenet5"};
 static const char *const data_word[] = {"digits", "idx"};
 static const char *const optimizer_word[] = {"sgd"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
-static const char *const exploit_word[] = {"truncation", "none", "tournament", "ttest"};
+static const char *const exploit_word[] = {"truncation", "none", "tournament", "ttest",
+                                           "mfpbt"};
 static const char *const guard_word[] = {"none", "welch", "dexpbt"};
 static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
-static const char *const explore_word[] = {"perturb", "resample", "none",  "normal",
-                                           "de",      "shade",    "lshade"};
+static const char *const explore_word[] = {"perturb", "resample", "none",   "normal",
+                                           "de",      "shade",    "lshade", "pb2"};
 static const char *const who_word[] = {"copied", "all"};
 static const char *const bounds_word[] = {"clip", "reflect"};
 
 static const double two_layers[] = {256, 128};
+static const double periods[] = {1, 10, 25, 50};
 static const double no_drift[] = {0.8, 1.25};
 
 #define AT(member) .offset = offsetof(struct pbt_job, member)
@@ -59,6 +61,7 @@ static const double no_drift[] = {0.8, 1.25};
 #define PERTURB (1u << PBT_EXPLORE_PERTURB)
 #define RESAMPLE (1u << PBT_EXPLORE_RESAMPLE)
 #define NORMAL (1u << PBT_EXPLORE_NORMAL)
+#define PB2 (1u << PBT_EXPLORE_PB2)
 #define DE (1u << PBT_EXPLORE_DE)
 #define LSHADE (1u << PBT_EXPLORE_LSHADE)
 #define SHADE (1u << PBT_EXPLORE_SHADE | LSHADE)
@@ -208,6 +211,12 @@ static const struct pbt_key table[] = {
      .when = "exploit.kind", .when_words = ~(1u << PBT_EXPLOIT_NONE),
      .help =
          "What a copy takes: weights with optimiser state, hyperparameters, or both."},
+    {"exploit.periods", PBT_KEY_INT32S, AT(exploit.period),
+     .count_offset = offsetof(struct pbt_job, exploit.n_period), .least = 1,
+     .most = PBT_MAX_PERIOD, FROM_TO(1, 1e6), .fallback_item = periods, .n_fallback = 4,
+     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_MFPBT,
+     .help = "Generations between the turns of each sub-population; as many "
+             "sub-populations as numbers, which ascend."},
     {"exploit.window", PBT_KEY_INT32, AT(exploit.window), FROM_TO(2, 1000),
      .fallback = 10, .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TTEST,
      .help = "Evaluations of each member that are compared, the last ones."},
@@ -238,28 +247,30 @@ static const struct pbt_key table[] = {
     {"explore.factors", PBT_KEY_REALS, AT(explore.factor),
      .count_offset = offsetof(struct pbt_job, explore.n_factor), .least = 1,
      .most = PBT_MAX_FACTOR, .range = {.low = 0, .high = 1000, .low_open = true},
-     .not_one = true, .fallback_item = no_drift, .n_fallback = 2, .when = "explore.kind",
-     .when_words = 1u << PBT_EXPLORE_PERTURB,
+     .not_one = true, .fallback_item = no_drift, .n_fallback = 2, EXPLORE(PERTURB | PB2),
      .help = "A value is multiplied by one of these, drawn at random."},
     {"explore.probability", PBT_KEY_REAL, AT(explore.probability), FROM_TO(0, 1),
-     .fallback = 1, EXPLORE(PERTURB | RESAMPLE | NORMAL),
+     .fallback = 1, EXPLORE(PERTURB | RESAMPLE | NORMAL | PB2),
      .help = "Of each hyperparameter to move, or to be redrawn (`resample`)."},
     {"explore.deviation", PBT_KEY_REAL, AT(explore.deviation),
      .range = {.low = 0, .high = 1, .low_open = true}, .fallback = 0.1, EXPLORE(NORMAL),
      .help = "Standard deviation of a step, as a share of high - low (in the logarithm "
              "for log)."},
     {"explore.who", PBT_KEY_WORD, AT(explore.who), WORDS(who_word),
-     EXPLORE(PERTURB | RESAMPLE | NORMAL),
+     EXPLORE(PERTURB | RESAMPLE | NORMAL | PB2),
      .help = "Who explores: members that have just copied, or all."},
     {"explore.resample", PBT_KEY_REAL, AT(explore.resample), FROM_TO(0, 1),
-     .fallback = 0.1, .when = "explore.kind", .when_words = 1u << PBT_EXPLORE_PERTURB,
+     .fallback = 0.1, EXPLORE(PERTURB | PB2),
      .help = "Probability of each to be redrawn from its start range instead of moved."},
     {"explore.bounds", PBT_KEY_WORD, AT(explore.bounds), WORDS(bounds_word),
-     .fallback = PBT_REFLECT, EXPLORE(PERTURB | NORMAL),
+     .fallback = PBT_REFLECT, EXPLORE(PERTURB | NORMAL | PB2),
      .help = "What happens to a value that would leave its bounds."},
     {"explore.trial_steps", PBT_KEY_INTEGER, AT(explore.trial_steps), FROM_TO(1, 1e9),
      .fallback = 8, EXPLORE(DE | SHADE),
      .help = "Steps of each trial: the last ones of an interval."},
+    {"explore.window", PBT_KEY_INTEGER, AT(explore.window), FROM_TO(0, 2000),
+     EXPLORE(PB2),
+     .help = "Intervals that are learned from; 0: twice the population, from 32 to 200."},
     {"explore.scale", PBT_KEY_REAL, AT(explore.scale),
      .range = {.low = 0, .high = 2, .low_open = true}, .fallback = 0.2, EXPLORE(DE),
      .help = "F: how much of a difference is added."},

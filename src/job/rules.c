@@ -326,6 +326,44 @@ static pbt_status check_trials(const struct pbt_draft *draft) {
   return PBT_OK;
 }
 
+static pbt_status check_pb2(const struct pbt_draft *draft) {
+  const struct pbt_job *job = &draft->job;
+  const struct pbt_origin *origin = &draft->origin[pbt_key_index("explore.kind")];
+  for (int32_t i = 0; job->explore.kind == PBT_EXPLORE_PB2 && i < job->search.n; i++) {
+    enum pbt_kind kind = job->search.hparam[i].kind;
+    if (kind == PBT_INT || kind == PBT_CHOICE) {
+      return pbt_draft_fail(draft, origin,
+                            "pb2 learns from real and log hyperparameters only, and "
+                            "search.%s is of kind \"%s\"",
+                            job->search.hparam[i].name, pbt_kind_name(kind));
+    }
+  }
+  return PBT_OK;
+}
+
+static pbt_status check_mfpbt(const struct pbt_draft *draft) {
+  const struct pbt_job *job = &draft->job;
+  if (job->exploit.kind != PBT_EXPLOIT_MFPBT) {
+    return PBT_OK;
+  }
+  int32_t n = job->exploit.n_period;
+  const struct pbt_origin *origin = &draft->origin[pbt_key_index("exploit.kind")];
+  if (job->population.size % (4 * n) != 0) {
+    return pbt_draft_fail(draft, origin,
+                          "mfpbt with %d sub-populations needs a population that %d "
+                          "divides, not %lld",
+                          n, 4 * n, (long long)job->population.size);
+  }
+  for (int32_t i = 1; i < n; i++) {
+    if (job->exploit.period[i] <= job->exploit.period[i - 1]) {
+      return pbt_draft_fail(draft, &draft->origin[pbt_key_index("exploit.periods")],
+                            "exploit.periods must ascend, but %d follows %d",
+                            job->exploit.period[i], job->exploit.period[i - 1]);
+    }
+  }
+  return PBT_OK;
+}
+
 static pbt_status check_purpose(const struct pbt_draft *draft) {
   if (draft->job.search.n == 0 && draft->job.explore.kind != PBT_EXPLORE_NONE) {
     const struct pbt_origin *origin = &draft->origin[pbt_key_index("explore.kind")];
@@ -343,5 +381,7 @@ pbt_status pbt_draft_finish(struct pbt_draft *draft) {
   PBT_TRY(check_alternatives(draft));
   PBT_TRY(compute(draft));
   PBT_TRY(check_population(draft));
-  return check_trials(draft);
+  PBT_TRY(check_trials(draft));
+  PBT_TRY(check_pb2(draft));
+  return check_mfpbt(draft);
 }

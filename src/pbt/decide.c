@@ -151,7 +151,7 @@ pbt_status pbt_decide(const struct pbt_round *round, struct pbt_memory *memory,
   int n_method = pbt_methods_of(job, method);
   for (int m = 0; m < n_method; m++) {
     if (method[m]->observe != NULL) {
-      method[m]->observe(round, memory);
+      method[m]->observe(round, memory, plan);
     }
   }
   if (round->last) {

@@ -99,7 +99,8 @@ struct pbt_method {
 
   /* OPTIONAL: looks at every round before anything is decided, burn-in and the last one
    * included.  NULL: does not. */
-  void (*observe)(const struct pbt_round *round, struct pbt_memory *memory);
+  void (*observe)(const struct pbt_round *round, struct pbt_memory *memory,
+                  const struct pbt_step_plan plan[]); // plan[i].value: in force until now
 
   /* OPTIONAL: what members shall try before the decision, from plan[i].value in force;
    * sets trial[i].tries and .value.  Members that diverged or sleep never try.  A method

@@ -11,6 +11,7 @@ static const struct pbt_method *const exploit[] = {
     [PBT_EXPLOIT_NONE] = &pbt_exploit_none,
     [PBT_EXPLOIT_TOURNAMENT] = &pbt_exploit_tournament,
     [PBT_EXPLOIT_TTEST] = &pbt_exploit_ttest,
+    [PBT_EXPLOIT_MFPBT] = &pbt_exploit_mfpbt,
 };
 
 static const struct pbt_method *const guard[] = {
@@ -27,6 +28,7 @@ static const struct pbt_method *const explore[] = {
     [PBT_EXPLORE_DE] = &pbt_explore_de,
     [PBT_EXPLORE_SHADE] = &pbt_explore_shade,
     [PBT_EXPLORE_LSHADE] = &pbt_explore_lshade,
+    [PBT_EXPLORE_PB2] = &pbt_explore_pb2,
 };
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind) {

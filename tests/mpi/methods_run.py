@@ -44,8 +44,10 @@ METHODS = {
     "de": DE + ["explore.kind=de"],
     "shade": DE + ["explore.kind=shade"],
     "lshade": DE + ["explore.kind=lshade", "explore.evaluations=60"],
+    "pb2": ["explore.kind=pb2"],
+    "mfpbt": ["exploit.kind=mfpbt", "exploit.periods=[1, 3]"],
 }
-SIZE = {}
+SIZE = {"mfpbt": 16}
 # On a network: states of a real size, trials that train.
 NETWORK = ["task.kind=classify", "network.kind=mlp", "data.train_size=1500",
            "data.test_size=300", "data.validation=0.2",

@@ -321,6 +321,65 @@ START_TEST(the_guard_of_welch_wants_evidence) {
 }
 END_TEST
 
+static struct pbt_job job_of_mfpbt(void) {
+  struct pbt_job job = job_of(16);
+  job.exploit.kind = PBT_EXPLOIT_MFPBT;
+  job.exploit.n_period = 2;
+  job.exploit.period[0] = 1;
+  job.exploit.period[1] = 3;
+  return job;
+}
+
+START_TEST(mfpbt_evolves_each_part_at_its_period_and_lets_the_best_in) {
+  struct pbt_job job = job_of_mfpbt();
+  struct population_world world;
+  world_reports_only(&job, &world);
+  double value[16];
+  for (int i = 0; i < 16; i++) { // members 0 to 7 are fast, 8 to 15 slow and better
+    world.report[i].fitness = i;
+    value[i] = world.plan[i].value[2];
+  }
+  ck_ok(world_decide(&world, 0)); // only the fast ones' turn
+  const int donor[] = {7, 6, 15, 14, 4, 5, 6, 7};
+  for (int i = 0; i < 8; i++) {
+    ck_assert_int_eq(world.plan[i].donor, donor[i]);
+  }
+  ck_assert_double_eq(world.plan[2].value[2], value[15]); // from a slower part: as it was
+  ck_assert_double_ne(world.plan[0].value[2], value[7]);  // copied and moved
+  for (int i = 8; i < 16; i++) {
+    ck_assert_int_eq(world.plan[i].donor, i);
+  }
+  for (int i = 0; i < 16; i++) {
+    world.report[i].fitness = -i; // now the fast ones are better
+    value[i] = world.plan[i].value[2];
+  }
+  ck_ok(world_decide(&world, 2)); // the turn of both
+  ck_assert_int_eq(world.plan[13].donor, 0);
+  ck_assert_int_eq(world.plan[12].donor, 1);
+  ck_assert_double_eq(world.plan[13].value[2], value[8]); // values of the best here
+  ck_assert_int_eq(world.plan[15].donor, 8);
+  ck_assert_int_eq(world.plan[5].donor, 5); // no better migrant
+  world_close(&world);
+}
+END_TEST
+
+START_TEST(every_plan_of_mfpbt_is_a_function) {
+  struct pbt_rng rng = pbt_rng_open(5, 0, PBT_RNG_TEST, 0);
+  struct pbt_job job = job_of_mfpbt();
+  struct population_world world;
+  world_reports_only(&job, &world);
+  for (int g = 0; g < 20000; g++) {
+    for (int i = 0; i < 16; i++) {
+      bool dead = pbt_rng_below(&rng, 5) == 0;
+      world.report[i].fitness = dead ? (double)NAN : (double)pbt_rng_below(&rng, 9);
+    }
+    world_ok(world_decide(&world, g));
+    check_plan(&world);
+  }
+  world_close(&world);
+}
+END_TEST
+
 /* A trial is taken when it is not worse than its parent, and never when it broke; what
  * is proposed is legal; who retires never comes back. */
 static void check_trials(const struct population_world *world,
@@ -405,5 +464,7 @@ PBT_TEST_MAIN("methods", every_plan_of_every_method_is_a_function,
               the_t_test_follows_a_chain_to_its_end,
               the_guard_of_dexpbt_holds_copies_back_but_lets_values_move,
               the_guard_of_welch_wants_evidence,
+              mfpbt_evolves_each_part_at_its_period_and_lets_the_best_in,
+              every_plan_of_mfpbt_is_a_function,
               trials_are_legal_and_the_better_end_is_kept,
               methods_are_named_as_in_the_job_file)

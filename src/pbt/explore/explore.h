@@ -11,5 +11,6 @@ extern const struct pbt_method pbt_explore_none;
 extern const struct pbt_method pbt_explore_de;
 extern const struct pbt_method pbt_explore_shade;
 extern const struct pbt_method pbt_explore_lshade;
+extern const struct pbt_method pbt_explore_pb2;
 
 #endif

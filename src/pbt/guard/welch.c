@@ -14,7 +14,9 @@ static int tensors(const struct pbt_job *job, struct pbt_tensor tensor[]) {
   return pbt_history_tensors(prefix, job->population.size, job->guard.window, tensor);
 }
 
-static void observe(const struct pbt_round *round, struct pbt_memory *memory) {
+static void observe(const struct pbt_round *round, struct pbt_memory *memory,
+                    const struct pbt_step_plan plan[]) {
+  (void)plan;
   struct pbt_history history = pbt_history_at(memory, prefix, round->job->guard.window);
   pbt_history_add(&history, round);
 }

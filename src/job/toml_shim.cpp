@@ -24,8 +24,8 @@ extern "C" {             // the headers of base/ are C
 namespace {
 
 /* Every level of nesting costs stack in the parser and in the destructors.  Brackets are
- * limited to 256 by toml++, dotted keys only by the dots in the text. */
-constexpr int most_dots = 4096;
+ * limited to 256 by toml++, dotted keys only by the dots in a line. */
+constexpr int most_dots = 512;
 
 struct flat_entry {
   pbt_toml_entry entry{};
@@ -177,9 +177,10 @@ bool too_deep(std::string_view text, pbt_toml_error *error) {
   unsigned line = 1, column = 1;
   for (char c : text) {
     if (c == '.' && ++dots > most_dots) {
-      describe(error, "more than 4096 dots: this is no job file", line, column);
+      describe(error, "more than 512 dots in a line: this is no job file", line, column);
       return true;
     }
+    dots = c == '\n' ? 0 : dots;
     column = c == '\n' ? 1 : column + 1;
     line += c == '\n';
   }

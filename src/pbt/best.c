@@ -186,9 +186,7 @@ pbt_status pbt_best_score(struct pbt_population *population) {
       status = score_on(population->member[0].task, path, population->known.test);
     }
   }
-  status = pbt_comm_agree(population->comm, status);
-  population->shared = status != PBT_OK;
-  PBT_TRY(status);
+  PBT_TRY(pbt_population_agree(population, status));
   return pbt_comm_broadcast(population->comm, population->known.test,
                             PBT_SCORES * sizeof(double));
 }

@@ -132,7 +132,7 @@ pbt_status pbt_checkpoint_save(struct pbt_population *population, bool finished)
   if (status == PBT_OK && root) {
     status = pbt_set_folder(population->run, population->next_set, true, folder);
   }
-  PBT_TRY_TO(done, status, pbt_comm_agree(comm, status));
+  PBT_TRY_TO(done, status, pbt_population_agree(population, status));
   if (!root) {
     status = pbt_set_folder(population->run, population->next_set, false, folder);
   }
@@ -145,17 +145,16 @@ pbt_status pbt_checkpoint_save(struct pbt_population *population, bool finished)
   if (status == PBT_OK) {
     status = save_members(population, folder, mine);
   }
-  PBT_TRY_TO(done, status, pbt_comm_agree(comm, status));
+  PBT_TRY_TO(done, status, pbt_population_agree(population, status));
   PBT_TRY_TO(done, status, pbt_comm_gather(comm, mine, sizeof *mine, population->n, all));
   if (root) {
     status = commit(population, finished, folder, all);
   }
-  PBT_TRY_TO(done, status, pbt_comm_agree(comm, status));
+  PBT_TRY_TO(done, status, pbt_population_agree(population, status));
   population->next_set++;
 done:
   pbt_mem_free(all);
   pbt_mem_free(mine);
-  population->shared = status != PBT_OK;
   return status;
 }
 
@@ -253,9 +252,7 @@ pbt_status pbt_checkpoint_restore(struct pbt_population *population,
   for (int64_t i = 0; i < population->end - population->begin && status == PBT_OK; i++) {
     status = restore_member(population, manifest, &population->member[i]);
   }
-  status = pbt_comm_agree(comm, status);
-  population->shared = status != PBT_OK;
-  PBT_TRY(status);
+  PBT_TRY(pbt_population_agree(population, status));
   population->generation = manifest->generation;
   return pbt_comm_broadcast(comm, population->memory.image,
                             population->memory.state.bytes);

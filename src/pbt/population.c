@@ -177,11 +177,11 @@ static pbt_status shared_failure(struct pbt_population *population) {
   for (int64_t i = 1; i < population->n; i++) {
     if (population->report[i].agreed != population->report[0].agreed) {
       population->shared = true;
-      pbt_status status = pbt_fail(
-          PBT_ERR_INTERNAL,
-          "members 0 and %lld no longer agree on the population after generation %lld; "
-          "please report this",
-          (long long)i, (long long)population->generation - 1);
+      pbt_status status = pbt_fail(PBT_ERR_INTERNAL,
+                                   "members 0 and %lld came to generation %lld with "
+                                   "different plans; please report "
+                                   "this",
+                                   (long long)i, (long long)population->generation);
       if (pbt_comm_rank(population->comm) != 0) {
         pbt_error_clear();
       }

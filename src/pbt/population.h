@@ -93,6 +93,10 @@ static inline bool pbt_is_local(const struct pbt_population *population, int64_t
   return member >= population->begin && member < population->end;
 }
 
+/* The worst status of all ranks; if it is a failure, population->shared says that all
+ * know. Collective. */
+pbt_status pbt_population_agree(struct pbt_population *population, pbt_status mine);
+
 /* Allocates everything above and opens this rank's tasks with fresh members (values
  * seeded, weights of restart 0, or of the job's warm start).  Collective, agrees. */
 pbt_status pbt_population_open(struct pbt_population *population, struct pbt_comm *comm,

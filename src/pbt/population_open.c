@@ -79,7 +79,7 @@ static pbt_status open_memory(struct pbt_population *population) {
 
 /* ---- data and tasks ---- */
 
-static pbt_status share_status(struct pbt_population *population, pbt_status mine) {
+pbt_status pbt_population_agree(struct pbt_population *population, pbt_status mine) {
   pbt_status status = pbt_comm_agree(population->comm, mine);
   population->shared = status != PBT_OK;
   return status;
@@ -91,13 +91,14 @@ static pbt_status open_data(struct pbt_population *population) {
     return PBT_OK;
   }
   size_t bytes = 0;
-  PBT_TRY(share_status(population, ops->data_probe(population->job, &bytes)));
-  PBT_TRY(pbt_comm_node_memory(population->comm, bytes, &population->data));
-  pbt_status status = PBT_OK;
+  PBT_TRY(pbt_population_agree(population, ops->data_probe(population->job, &bytes)));
+  pbt_status status = pbt_comm_node_memory(population->comm, bytes, &population->data);
+  population->shared = status != PBT_OK; // it agrees
+  PBT_TRY(status);
   if (population->data.fill) {
     status = ops->data_load(population->job, population->data.data, bytes);
   }
-  PBT_TRY(share_status(population, status));
+  PBT_TRY(pbt_population_agree(population, status));
   return pbt_comm_node_ready(population->comm, &population->data);
 }
 
@@ -155,7 +156,7 @@ static pbt_status check_alike(struct pbt_population *population) {
                                  "one kind of processor, or set "
                                  "PBT_ISA=generic for all",
                                  mine.describe);
-    return share_status(population, status);
+    return pbt_population_agree(population, status);
   }
   return PBT_OK;
 }
@@ -213,11 +214,11 @@ pbt_status pbt_population_open(struct pbt_population *population, struct pbt_com
   snprintf(population->run, sizeof population->run, "%s", job->output);
   pbt_block(population->n, pbt_comm_size(comm), pbt_comm_rank(comm), &population->begin,
             &population->end);
-  PBT_TRY(share_status(population, open_arrays(population)));
+  PBT_TRY(pbt_population_agree(population, open_arrays(population)));
   PBT_TRY(open_data(population));
-  PBT_TRY(share_status(population, open_members(population)));
+  PBT_TRY(pbt_population_agree(population, open_members(population)));
   PBT_TRY(check_alike(population));
-  return share_status(population, resolve_lengths(population));
+  return pbt_population_agree(population, resolve_lengths(population));
 }
 
 void pbt_population_close(struct pbt_population *population) {

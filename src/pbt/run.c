@@ -107,17 +107,24 @@ static pbt_status print_check(struct launch *launch) {
 
 /* ---- the run folder, rank 0 ---- */
 
+/* What a launch leaves that was killed before it had written its job. */
+static bool is_leftover(const char *name) {
+  size_t n = strlen(name);
+  return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lock") == 0 ||
+         (n > 4 && strcmp(name + n - 4, ".tmp") == 0);
+}
+
 static bool is_empty_folder(const char *path) {
   DIR *folder = opendir(path);
   if (folder == NULL) {
     return false;
   }
-  int n = 0;
-  while (readdir(folder) != NULL) {
-    n++;
+  bool empty = true;
+  for (struct dirent *entry; empty && (entry = readdir(folder)) != NULL;) {
+    empty = is_leftover(entry->d_name);
   }
   closedir(folder);
-  return n <= 2;
+  return empty;
 }
 
 /* The population's size follows the number of ranks unless the job says it; a run that

@@ -58,7 +58,7 @@ int main(void) {
   const char *data = getenv("PBT_DATA_DIR");
   snprintf(folder, sizeof folder, "%s/mnist", data == NULL ? "" : data);
   if (data == NULL || data[0] == '\0' || !pbt_file_is_folder(folder)) {
-    printf("skipped: no folder mnist/ in PBT_DATA_DIR\n");
+    printf("SKIP: no folder mnist/ in PBT_DATA_DIR\n");
     return SKIP;
   }
   const TTest *const list[] = {the_files_are_as_published, one_epoch_reaches_98_percent};

@@ -154,8 +154,8 @@ START_TEST(the_effective_job_is_toml_to_python) {
     return;
   }
   const char *set[] = {"name=a \"quoted\" \\ née", "optimizer.batch_size=1",
-                             "explore.factors=[1e-300, 123456789012345678, 0.1, 3]",
-                             "data.validation=0.3333333333333333"};
+                       "explore.factors=[1e-300, 123456789012345678, 0.1, 3]",
+                       "data.validation=0.3333333333333333"};
   struct pbt_job_source source = {.set = set, .n_set = 4, .ranks = 2};
   struct pbt_job job;
   struct pbt_text text = {0};

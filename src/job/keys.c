@@ -27,7 +27,8 @@ static const char *const guard_word[] = {"none", "welch", "dexpbt"};
 static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
 static const char *const explore_word[] = {"perturb", "resample", "none",   "normal",
-                                           "de",      "shade",    "lshade", "pb2"};
+                                           "de",      "shade",    "lshade", "pb2",
+                                           "cosine",  "step"};
 static const char *const who_word[] = {"copied", "all"};
 static const char *const bounds_word[] = {"clip", "reflect"};
 

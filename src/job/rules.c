@@ -341,6 +341,32 @@ static pbt_status check_pb2(const struct pbt_draft *draft) {
   return PBT_OK;
 }
 
+static pbt_status check_schedule(const struct pbt_draft *draft) {
+  const struct pbt_job *job = &draft->job;
+  if (job->explore.kind != PBT_EXPLORE_COSINE && job->explore.kind != PBT_EXPLORE_STEP) {
+    return PBT_OK;
+  }
+  const struct pbt_origin *origin = &draft->origin[pbt_key_index("explore.kind")];
+  bool has_lr = false;
+  for (int32_t i = 0; i < job->search.n; i++) {
+    has_lr = has_lr || strcmp(job->search.hparam[i].name, "lr") == 0;
+  }
+  if (!has_lr) {
+    return pbt_draft_fail(draft, origin,
+                          "cosine and step are schedules of lr: add [search.lr]");
+  }
+  bool whole = job->budget.generations > 0 ||
+               (job->budget.steps > 0 && job->ready.steps > 0) ||
+               (job->budget.epochs > 0 && job->ready.epochs > 0);
+  if (!whole) {
+    return pbt_draft_fail(
+        draft, origin,
+        "cosine and step need to know the number of generations: give "
+        "[budget] generations, or [budget] and [ready] in the same unit");
+  }
+  return PBT_OK;
+}
+
 static pbt_status check_mfpbt(const struct pbt_draft *draft) {
   const struct pbt_job *job = &draft->job;
   if (job->exploit.kind != PBT_EXPLOIT_MFPBT) {
@@ -383,5 +409,6 @@ pbt_status pbt_draft_finish(struct pbt_draft *draft) {
   PBT_TRY(check_population(draft));
   PBT_TRY(check_trials(draft));
   PBT_TRY(check_pb2(draft));
+  PBT_TRY(check_schedule(draft));
   return check_mfpbt(draft);
 }

@@ -29,6 +29,8 @@ static const struct pbt_method *const explore[] = {
     [PBT_EXPLORE_SHADE] = &pbt_explore_shade,
     [PBT_EXPLORE_LSHADE] = &pbt_explore_lshade,
     [PBT_EXPLORE_PB2] = &pbt_explore_pb2,
+    [PBT_EXPLORE_COSINE] = &pbt_explore_cosine,
+    [PBT_EXPLORE_STEP] = &pbt_explore_step,
 };
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind) {

@@ -12,5 +12,7 @@ extern const struct pbt_method pbt_explore_de;
 extern const struct pbt_method pbt_explore_shade;
 extern const struct pbt_method pbt_explore_lshade;
 extern const struct pbt_method pbt_explore_pb2;
+extern const struct pbt_method pbt_explore_cosine;
+extern const struct pbt_method pbt_explore_step;
 
 #endif

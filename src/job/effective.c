@@ -54,7 +54,8 @@ static void print_search(const struct pbt_draft *draft, const struct pbt_job *jo
     const struct pbt_hparam *hparam = &job->search.hparam[i];
     pbt_text_add(text, "\n[search.%s]\n", hparam->name);
     for (int f = 0; f < PBT_N_FIELD; f++) {
-      bool absent = f == PBT_FIELD_START && hparam->n_start == 0;
+      bool absent = (f == PBT_FIELD_START && hparam->n_start == 0) ||
+                    (f == PBT_FIELD_SCHEDULE && hparam->n_schedule == 0);
       if (pbt_key_applies(&key[f], hparam) && !absent) {
         print_line(&key[f], hparam, draft->search[i].field[f].given, text);
       }

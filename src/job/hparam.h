@@ -20,19 +20,22 @@ enum {
   PBT_MAX_HPARAM = 32,
   PBT_MAX_OPTION = 32,
   PBT_MAX_START = 64,
+  PBT_MAX_SCHEDULE = 512,
   PBT_HPARAM_NAME = 32
 };
 
 struct pbt_hparam {
   char name[PBT_HPARAM_NAME];
   enum pbt_kind kind;
-  double low, high;              // inclusive; CHOICE: 0 and n_option - 1
-  double start_low, start_high;  // where first values are drawn; within low..high
-  int32_t n_option;              // CHOICE only
-  double option[PBT_MAX_OPTION]; // CHOICE: the numbers it stands for
-  int32_t n_start;               // first values given one by one; 0: drawn
-  double start[PBT_MAX_START];   // of member 0, 1, ...; CHOICE: the option's number
-  int32_t line, column;          // in the job file, for messages
+  double low, high;                  // inclusive; CHOICE: 0 and n_option - 1
+  double start_low, start_high;      // where first values are drawn; within low..high
+  int32_t n_option;                  // CHOICE only
+  double option[PBT_MAX_OPTION];     // CHOICE: the numbers it stands for
+  int32_t n_start;                   // first values given one by one; 0: drawn
+  double start[PBT_MAX_START];       // of member 0, 1, ...; CHOICE: the option's number
+  int32_t n_schedule;                // values of generation 0, 1, ... for replay; 0: none
+  double schedule[PBT_MAX_SCHEDULE]; // as the job gives them; CHOICE: the option's number
+  int32_t line, column;              // in the job file, for messages
 };
 
 enum pbt_bounce { PBT_CLIP, PBT_REFLECT };

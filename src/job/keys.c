@@ -28,7 +28,7 @@ static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
 static const char *const explore_word[] = {"perturb", "resample", "none",   "normal",
                                            "de",      "shade",    "lshade", "pb2",
-                                           "cosine",  "step"};
+                                           "cosine",  "step",     "replay"};
 static const char *const who_word[] = {"copied", "all"};
 static const char *const bounds_word[] = {"clip", "reflect"};
 
@@ -197,6 +197,11 @@ static const struct pbt_key table[] = {
      .most = PBT_MAX_START, ANY_NUMBER, .computed = "drawn",
      .help = "First values of members 0, 1, ... one by one; from the front again where "
              "there are more members."},
+    {"search.NAME.schedule", PBT_KEY_REALS, IN_HPARAM(schedule),
+     .count_offset = offsetof(struct pbt_hparam, n_schedule), .least = 1,
+     .most = PBT_MAX_SCHEDULE, ANY_NUMBER, .computed = "none",
+     .help = "With `explore.kind = \"replay\"`: the value of every member in generation "
+             "0, 1, ...; the last one holds on."},
 
     {"exploit.kind", PBT_KEY_WORD, AT(exploit.kind), WORDS(exploit_word),
      .help = "Who copies whom at a ready step; `none` is random search."},

@@ -341,6 +341,26 @@ static pbt_status check_pb2(const struct pbt_draft *draft) {
   return PBT_OK;
 }
 
+static pbt_status check_replay(const struct pbt_draft *draft) {
+  const struct pbt_job *job = &draft->job;
+  bool replays = job->explore.kind == PBT_EXPLORE_REPLAY;
+  int32_t n = 0;
+  for (int32_t i = 0; i < job->search.n; i++) {
+    n += job->search.hparam[i].n_schedule > 0;
+    if (!replays && job->search.hparam[i].n_schedule > 0) {
+      return pbt_draft_fail(draft, &draft->search[i].field[PBT_FIELD_SCHEDULE],
+                            "search.%s.schedule has a meaning only with explore.kind = "
+                            "\"replay\"",
+                            job->search.hparam[i].name);
+    }
+  }
+  if (replays && n == 0) {
+    return pbt_draft_fail(draft, &draft->origin[pbt_key_index("explore.kind")],
+                          "replay needs a `schedule` in one [search.NAME] at least");
+  }
+  return PBT_OK;
+}
+
 static pbt_status check_schedule(const struct pbt_draft *draft) {
   const struct pbt_job *job = &draft->job;
   if (job->explore.kind != PBT_EXPLORE_COSINE && job->explore.kind != PBT_EXPLORE_STEP) {
@@ -409,6 +429,7 @@ pbt_status pbt_draft_finish(struct pbt_draft *draft) {
   PBT_TRY(check_population(draft));
   PBT_TRY(check_trials(draft));
   PBT_TRY(check_pb2(draft));
+  PBT_TRY(check_replay(draft));
   PBT_TRY(check_schedule(draft));
   return check_mfpbt(draft);
 }

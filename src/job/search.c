@@ -124,31 +124,6 @@ static pbt_status check_start(struct pbt_draft *draft, int32_t i) {
   return PBT_OK;
 }
 
-/* First values given one by one: inside the bounds, whole or an option where the kind
- * demands it.  The values stay as they were written: pbt_hparam_start takes them. */
-static pbt_status check_start_list(struct pbt_draft *draft, int32_t i) {
-  const struct pbt_hparam *hparam = &draft->job.search.hparam[i];
-  for (int32_t s = 0; s < hparam->n_start; s++) {
-    double value = hparam->start[s];
-    bool legal = value >= hparam->low && value <= hparam->high;
-    legal = legal && (hparam->kind != PBT_INT || value == floor(value));
-    if (hparam->kind == PBT_CHOICE) {
-      legal = false;
-      for (int32_t o = 0; o < hparam->n_option; o++) {
-        legal = legal || hparam->option[o] == value;
-      }
-    }
-    if (!legal) {
-      char number[PBT_NUMBER_TEXT];
-      pbt_spell_number(value, number);
-      return pbt_draft_fail(draft, &draft->search[i].field[PBT_FIELD_START],
-                            "search.%s.start holds %s, which is no legal value of it",
-                            hparam->name, number);
-    }
-  }
-  return PBT_OK;
-}
-
 static pbt_status check_one(struct pbt_draft *draft, int32_t i) {
   struct pbt_hparam *hparam = &draft->job.search.hparam[i];
   const struct pbt_origin *field = draft->search[i].field;
@@ -168,7 +143,35 @@ static pbt_status check_one(struct pbt_draft *draft, int32_t i) {
   return check_start(draft, i);
 }
 
+/* Values given one by one: inside the bounds, whole or an option where the kind demands
+ * it.  They stay as they were written. */
+static pbt_status check_list(struct pbt_draft *draft, int32_t i, enum pbt_field field,
+                             const double list[], int32_t n) {
+  const struct pbt_hparam *hparam = &draft->job.search.hparam[i];
+  for (int32_t s = 0; s < n; s++) {
+    bool legal = list[s] >= hparam->low && list[s] <= hparam->high;
+    legal = legal && (hparam->kind != PBT_INT || list[s] == floor(list[s]));
+    if (hparam->kind == PBT_CHOICE) {
+      legal = false;
+      for (int32_t o = 0; o < hparam->n_option; o++) {
+        legal = legal || hparam->option[o] == list[s];
+      }
+    }
+    if (!legal) {
+      char number[PBT_NUMBER_TEXT];
+      pbt_spell_number(list[s], number);
+      return pbt_draft_fail(draft, &draft->search[i].field[field],
+                            "search.%s.%s holds %s, which is no legal value of it",
+                            hparam->name, field == PBT_FIELD_START ? "start" : "schedule",
+                            number);
+    }
+  }
+  return PBT_OK;
+}
+
 pbt_status pbt_draft_check_search(struct pbt_draft *draft, int32_t i) {
   PBT_TRY(check_one(draft, i));
-  return check_start_list(draft, i);
+  const struct pbt_hparam *hparam = &draft->job.search.hparam[i];
+  PBT_TRY(check_list(draft, i, PBT_FIELD_START, hparam->start, hparam->n_start));
+  return check_list(draft, i, PBT_FIELD_SCHEDULE, hparam->schedule, hparam->n_schedule);
 }

@@ -31,6 +31,7 @@ static const struct pbt_method *const explore[] = {
     [PBT_EXPLORE_PB2] = &pbt_explore_pb2,
     [PBT_EXPLORE_COSINE] = &pbt_explore_cosine,
     [PBT_EXPLORE_STEP] = &pbt_explore_step,
+    [PBT_EXPLORE_REPLAY] = &pbt_explore_replay,
 };
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind) {

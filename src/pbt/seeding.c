@@ -186,18 +186,32 @@ static void grid_values(const struct pbt_job *job, uint32_t member, double value
   }
 }
 
-/* The job's own list, in the hyperparameter's numbers; a choice is stored by index. */
+/* ---- values listed in the job ---- */
+
+double pbt_hparam_listed(const struct pbt_hparam *hparam, double number) {
+  for (int32_t o = 0; hparam->kind == PBT_CHOICE && o < hparam->n_option; o++) {
+    if (hparam->option[o] == number) {
+      return o;
+    }
+  }
+  return number;
+}
+
+double pbt_hparam_scheduled(const struct pbt_hparam *hparam, int64_t generation) {
+  int64_t last = hparam->n_schedule - 1;
+  return pbt_hparam_listed(hparam,
+                           hparam->schedule[generation < last ? generation : last]);
+}
+
 static void listed_values(const struct pbt_job *job, uint32_t member, double value[]) {
   for (int32_t h = 0; h < job->search.n; h++) {
     const struct pbt_hparam *hparam = &job->search.hparam[h];
-    if (hparam->n_start == 0) {
-      continue;
+    if (hparam->n_start > 0) {
+      uint32_t place = member % (uint32_t)hparam->n_start;
+      value[h] = pbt_hparam_listed(hparam, hparam->start[place]);
     }
-    value[h] = hparam->start[member % (uint32_t)hparam->n_start];
-    for (int32_t o = 0; hparam->kind == PBT_CHOICE && o < hparam->n_option; o++) {
-      if (hparam->option[o] == hparam->start[member % (uint32_t)hparam->n_start]) {
-        value[h] = o;
-      }
+    if (hparam->n_schedule > 0) {
+      value[h] = pbt_hparam_scheduled(hparam, 0);
     }
   }
 }

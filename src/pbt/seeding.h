@@ -17,4 +17,10 @@ void pbt_sobol_point(uint32_t index, int32_t n, uint32_t point[]);
  * integer or option has an equal share. */
 double pbt_hparam_at_share(const struct pbt_hparam *hparam, double u);
 
+/* What a number of `start` or `schedule` is as a value: of a choice the option's index.
+ */
+double pbt_hparam_listed(const struct pbt_hparam *hparam, double number);
+/* The schedule's value in a generation; n_schedule > 0. */
+double pbt_hparam_scheduled(const struct pbt_hparam *hparam, int64_t generation);
+
 #endif

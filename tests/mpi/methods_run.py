@@ -52,6 +52,8 @@ SIZE = {"mfpbt": 16}
 ON_NETWORK = {
     "cosine": ["exploit.kind=none", "explore.kind=cosine"],
     "step": ["explore.kind=step"],
+    "replay": ["exploit.kind=none", "explore.kind=replay", "search.lr.schedule=[0.1, 0.05, 0.02]",
+               "search.label_smoothing.schedule=[0.1, 0.0, 0.0, 0.05]"],
 }
 # On a network: states of a real size, trials that train.
 NETWORK = ["task.kind=classify", "network.kind=mlp", "data.train_size=1500",
@@ -96,11 +98,15 @@ def test_schedule(name, folder):
     job = os.path.join(folder, "method.toml")
     with open(job, "w") as file:
         file.write(JOB.format(size=4))
-    words = settings(ON_NETWORK[name] + NETWORK + ["budget.generations=8"])
+    words = settings(NETWORK + ON_NETWORK[name] + ["budget.generations=8"])
     for ranks in (1, 3):
         run(ranks, job, "-o", folder + "/%d" % ranks, *words)
     same_runs(folder + "/1", folder + "/3")
     lr = lineage(folder + "/1")["hparam/lr"]
+    if name == "replay":
+        assert (lr.T == [0.1, 0.05] + 6 * [0.02]).all(), lr
+        smoothing = lineage(folder + "/1")["hparam/label_smoothing"]
+        assert (smoothing.T == [0.1, 0, 0] + 5 * [0.05]).all(), smoothing
     if name == "cosine":
         assert (np.diff(lr, axis=0) <= 0).all(), lr
         assert np.allclose(lr[4], np.maximum(lr[0] / 2, 1e-3), rtol=1e-12), lr

@@ -14,5 +14,6 @@ extern const struct pbt_method pbt_explore_lshade;
 extern const struct pbt_method pbt_explore_pb2;
 extern const struct pbt_method pbt_explore_cosine;
 extern const struct pbt_method pbt_explore_step;
+extern const struct pbt_method pbt_explore_replay;
 
 #endif

@@ -254,5 +254,9 @@ int main(int argc, char **argv) {
   if (status != PBT_OK) {
     pbt_print_error(pbt_error());
   }
+  pbt_mem_free(w.row);
+  pbt_mem_free(w.level);
+  pbt_mem_free(w.passed);
+  pbt_mem_free(w.order);
   return status;
 }

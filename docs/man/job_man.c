@@ -92,5 +92,5 @@ int main(int argc, char **argv) {
   if (status != PBT_OK) {
     pbt_print_error(pbt_error());
   }
-  return status;
+  return (int)status;
 }

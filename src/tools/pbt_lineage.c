@@ -158,5 +158,5 @@ int main(int argc, char **argv) {
              pbt_error()[0] != '\0' ? pbt_error() : pbt_status_text(status));
     pbt_write_all(STDERR_FILENO, line);
   }
-  return status;
+  return (int)status;
 }

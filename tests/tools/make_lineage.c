@@ -258,5 +258,5 @@ int main(int argc, char **argv) {
   pbt_mem_free(w.level);
   pbt_mem_free(w.passed);
   pbt_mem_free(w.order);
-  return status;
+  return (int)status;
 }

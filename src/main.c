@@ -5,6 +5,7 @@
 #include "base/log.h"        // the error line
 #include "comm/comm.h"       // MPI's start and end
 #include "pbt/best.h"        // --evaluate
+#include "pbt/method.h"      // --list
 #include "pbt/run.h"         // the run
 #include "pbt/stop.h"        // signals, --max-time
 #include "record/version.h"  // HDF5's version
@@ -23,7 +24,7 @@ struct command {
   char made[2][SET_BYTES]; // --seed and --output as settings
   const char *evaluate;
   double max_seconds;
-  bool help, version;
+  bool help, version, list;
 };
 
 static const char help_text[] =
@@ -49,6 +50,12 @@ static const char help_text[] =
     "      --take-over        run even though another process seems to hold the run "
     "folder\n"
     "      --max-time TIME    stop, saved, after TIME (3h50m, 90m, 300s)\n"
+    "      --replay RUN[:MEMBER]  train with the schedule of RUN's winner (or a member "
+    "of its\n"
+    "                         last generation) instead of searching; --replay-final "
+    "holds\n"
+    "                         its last values constant\n"
+    "  -l, --list             the ways to exploit and explore\n"
     "  -e, --evaluate MODEL   score a RUN/best.h5 on its validation and test data\n"
     "\n"
     "A run stops early, saved, on USR1, TERM, INT, --max-time or a file RUN/STOP; the "
@@ -58,7 +65,14 @@ static const char help_text[] =
     "or\n"
     "memory unavailable, 70 internal error, 74 input/output error, 75 stopped early.\n";
 
-enum { OPTION_SEED = 256, OPTION_RESUME, OPTION_TAKE_OVER, OPTION_MAX_TIME };
+enum {
+  OPTION_SEED = 256,
+  OPTION_RESUME,
+  OPTION_TAKE_OVER,
+  OPTION_MAX_TIME,
+  OPTION_REPLAY,
+  OPTION_REPLAY_FINAL
+};
 
 static const struct option long_option[] = {
     {"help", no_argument, NULL, 'h'},
@@ -70,6 +84,9 @@ static const struct option long_option[] = {
     {"resume", required_argument, NULL, OPTION_RESUME},
     {"take-over", no_argument, NULL, OPTION_TAKE_OVER},
     {"max-time", required_argument, NULL, OPTION_MAX_TIME},
+    {"replay", required_argument, NULL, OPTION_REPLAY},
+    {"replay-final", required_argument, NULL, OPTION_REPLAY_FINAL},
+    {"list", no_argument, NULL, 'l'},
     {"evaluate", required_argument, NULL, 'e'},
     {NULL, 0, NULL, 0}};
 
@@ -143,6 +160,14 @@ static pbt_status take_option(struct command *command, int option) {
     return PBT_OK;
   case OPTION_MAX_TIME:
     return parse_time(optarg, &command->max_seconds);
+  case OPTION_REPLAY:
+  case OPTION_REPLAY_FINAL:
+    command->run.replay = optarg;
+    command->run.replay_final = option == OPTION_REPLAY_FINAL;
+    return PBT_OK;
+  case 'l':
+    command->list = true;
+    return PBT_OK;
   case 'e':
     command->evaluate = optarg;
     return PBT_OK;
@@ -157,7 +182,7 @@ static pbt_status parse_command(int argc, char **argv, struct command *command) 
   opterr = 0;
   for (;;) {
     int before = optind;
-    int option = getopt_long(argc, argv, ":hVcs:o:e:", long_option, NULL);
+    int option = getopt_long(argc, argv, ":hVcls:o:e:", long_option, NULL);
     if (option == -1) {
       break;
     }
@@ -224,23 +249,47 @@ static int run_all_ranks(int argc, char **argv, const struct command *command) {
   return status;
 }
 
+static pbt_status print_list(void) {
+  struct pbt_text text = {0};
+  pbt_methods_describe(&text);
+  if (text.status == PBT_OK) {
+    fputs(text.data, stdout);
+  }
+  pbt_status status = text.status;
+  pbt_text_free(&text);
+  return status;
+}
+
+/* What one rank answers without MPI. */
+static pbt_status answer(const struct command *command) {
+  if (command->help) {
+    fputs(help_text, stdout);
+    return PBT_OK;
+  }
+  if (command->version) {
+    print_version();
+    return PBT_OK;
+  }
+  if (command->list) {
+    return print_list();
+  }
+  return pbt_model_evaluate(command->evaluate, command->set, command->run.n_set);
+}
+
+static bool asks_one_rank(const struct command *command) {
+  return command->help || command->version || command->list || command->evaluate != NULL;
+}
+
 int main(int argc, char **argv) {
   pbt_stop_catch_signals();
   static struct command command;
   pbt_status status = parse_command(argc, argv, &command);
-  if (status != PBT_OK || command.help || command.version || command.evaluate != NULL) {
-    if (!speaks_before_mpi()) {
-      return status;
-    }
-    if (status == PBT_OK && command.help) {
-      fputs(help_text, stdout);
-    } else if (status == PBT_OK && command.version) {
-      print_version();
-    } else if (status == PBT_OK) {
-      status = pbt_model_evaluate(command.evaluate, command.set, command.run.n_set);
-    }
-    return leave(status);
+  if (status == PBT_OK && !asks_one_rank(&command)) {
+    pbt_stop_set_limit(command.max_seconds);
+    return run_all_ranks(argc, argv, &command);
   }
-  pbt_stop_set_limit(command.max_seconds);
-  return run_all_ranks(argc, argv, &command);
+  if (!speaks_before_mpi()) {
+    return status;
+  }
+  return leave(status == PBT_OK ? answer(&command) : status);
 }

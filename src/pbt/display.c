@@ -231,10 +231,13 @@ static void print_files(const char *run) {
          "  checkpoints/    what a resumed run starts from\n",
          run);
   printf("\nNext:\n"
-         "  pbt_mpi --evaluate %s/best.h5        score the winner again\n"
-         "  pbt_mpi --set budget.generations=N JOB.toml   train on from here\n"
-         "  h5ls -r %s/lineage.h5                see what was recorded\n",
-         run, run);
+         "  pbt_lineage summary %s\n"
+         "      what happened: scores by generation, copies, where the time went\n"
+         "  pbt_lineage report %s\n"
+         "      the same and more as one page to open in a browser\n"
+         "  pbt_mpi --evaluate %s/best.h5\n"
+         "      the winner's scores again\n",
+         run, run, run);
 }
 
 pbt_status pbt_display_result(const struct pbt_population *population) {

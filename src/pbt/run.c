@@ -18,6 +18,7 @@
 #include "pbt/checkpoint.h"
 #include "pbt/display.h"
 #include "pbt/population.h"
+#include "pbt/replay.h" // --replay
 
 #include <dirent.h>
 #include <stdio.h>
@@ -29,6 +30,10 @@ struct launch {
   const struct pbt_run_options *options;
   char *file_text; // of the job file, the same on every rank
   size_t file_bytes;
+  char *replay_text; // lines of settings, cut apart
+  const char **replay_set;
+  const char *const *set; // the command line's settings, after those of a replay
+  int n_set;
   struct pbt_job *job;
   struct pbt_text effective;
   struct pbt_manifest manifest; // found: to go on from
@@ -54,15 +59,53 @@ static pbt_status parse(struct launch *launch, int ranks) {
   const struct pbt_job_source source = {.path = launch->options->job_path,
                                         .text = launch->file_text,
                                         .bytes = launch->file_bytes,
-                                        .set = launch->options->set,
-                                        .n_set = launch->options->n_set,
+                                        .set = launch->set,
+                                        .n_set = launch->n_set,
                                         .ranks = ranks};
   PBT_TRY(pbt_job_parse(&source, launch->job));
   pbt_text_free(&launch->effective);
   return pbt_job_effective(&source, launch->job, &launch->effective);
 }
 
+/* A replay is a set of settings in front of the command line's own. */
+static pbt_status share_replay(struct launch *launch) {
+  const struct pbt_run_options *options = launch->options;
+  launch->set = options->set;
+  launch->n_set = options->n_set;
+  if (options->replay == NULL) {
+    return PBT_OK;
+  }
+  struct pbt_text made = {0};
+  size_t bytes = 0;
+  pbt_status status = PBT_OK;
+  if (is_root(launch)) {
+    status = pbt_replay_settings(options->replay, options->replay_final, &made);
+    launch->replay_text = made.data;
+    bytes = made.length;
+  }
+  status = pbt_comm_share(launch->comm, status, &launch->replay_text, &bytes);
+  launch->shared = status != PBT_OK;
+  PBT_TRY(status);
+  int n = 0;
+  for (const char *c = launch->replay_text; *c != '\0'; c++) {
+    n += *c == '\n';
+  }
+  PBT_TRY(PBT_NEW(n + 1 + options->n_set, &launch->replay_set));
+  launch->n_set = 0;
+  char *rest = NULL;
+  for (char *line = strtok_r(launch->replay_text, "\n", &rest); line != NULL;
+       line = strtok_r(NULL, "\n", &rest)) {
+    launch->replay_set[launch->n_set++] = line;
+  }
+  for (int i = 0; i < options->n_set; i++) {
+    launch->replay_set[launch->n_set++] = options->set[i];
+  }
+  launch->set = launch->replay_set;
+  return PBT_OK;
+}
+
 static pbt_status share_job(struct launch *launch) {
+  PBT_TRY(share_replay(launch));
   pbt_status status = PBT_NEW(1, &launch->job);
   const char *path = launch->options->job_path;
   if (status == PBT_OK && path != NULL && is_root(launch)) {
@@ -384,6 +427,8 @@ pbt_status pbt_run(struct pbt_comm *comm, const struct pbt_run_options *options,
   pbt_manifest_free(&launch->manifest);
   pbt_text_free(&launch->effective);
   pbt_mem_free(launch->job);
+  pbt_mem_free((void *)launch->replay_set);
+  pbt_mem_free(launch->replay_text);
   pbt_mem_free(launch->file_text);
   pbt_mem_free(launch);
   return status;

@@ -13,9 +13,11 @@ struct pbt_run_options {
   const char *job_path;   // NULL: the built-in job
   const char *const *set; // "key=value", in order
   int n_set;
-  bool resume_never; // an old run is moved aside
-  bool take_over;    // the lock of another is ignored
-  bool check;        // print the effective job and the memory it takes; train nothing
+  bool resume_never;  // an old run is moved aside
+  bool take_over;     // the lock of another is ignored
+  bool check;         // print the effective job and the memory it takes; train nothing
+  const char *replay; // RUN[:MEMBER] whose schedule is followed, NULL: none
+  bool replay_final;  // only the schedule's last values, held constant
   const char *git_id;
 };
 

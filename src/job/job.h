@@ -64,7 +64,6 @@ enum pbt_explore_kind {
 enum pbt_who { PBT_WHO_COPIED, PBT_WHO_ALL };
 enum pbt_pairing { PBT_PAIR_RANDOM, PBT_PAIR_RANK, PBT_PAIR_MOD };
 enum pbt_copy { PBT_COPY_BOTH, PBT_COPY_WEIGHTS, PBT_COPY_HPARAMS, PBT_COPY_NONE };
-enum pbt_activation { PBT_RELU, PBT_TANH };
 
 struct pbt_job {
   char name[PBT_JOB_NAME];

@@ -4,7 +4,7 @@
 #
 #   jobs/mnist-seeds.sh DATA_FOLDER [JOB.toml]     DATA_FOLDER holds the four files of MNIST
 #
-# The job's search space was chosen on other seeds (1 to 3, 101 and 102).  Two ranks train
+# The job's search space was chosen on other seeds (1 to 4 and 101 to 103).  Two ranks train
 # the eight members; a run that is finished already is not run again.
 set -euo pipefail
 

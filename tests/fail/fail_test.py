@@ -263,7 +263,7 @@ WHERE = {
     "file_write": "0:3",
 }
 ONLY_WHEN_RESUMING = {"restore": "1:1"}
-OTHER_WORDS = {"disagree": "no longer agree"}  # here a rank lies, and the others find it
+OTHER_WORDS = {"disagree": "different plans"}  # here a rank lies, and the others find it
 
 
 def documented_sites():

@@ -12,10 +12,13 @@
 
 #include "base/detmath.h" // pbt_log
 
+/* Unsigned: far below the range the bits may wrap, and the result is 0 all the same. */
+typedef uint32_t vbits __attribute__((vector_size(4 * V)));
+
 ALWAYS vf exp_lanes(vf x) {
   const float magic = 12582912.0F; // 1.5 * 2^23: adding it rounds to an integer
   vf shifted = fma_(x, splat(1.44269504088896341F), splat(magic));
-  vi k = (vi)shifted - (vi)splat(magic);
+  vbits k = (vbits)shifted - (vbits)splat(magic);
   vf whole = shifted - splat(magic);
   vf r = fma_(whole, splat(-0.693359375F), x);
   r = fma_(whole, splat(2.12194440e-4F), r);

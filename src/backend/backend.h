@@ -42,40 +42,86 @@ struct pbt_shape {
 };
 
 enum pbt_layer_kind {
-  PBT_LAYER_CONV, // + bias, optional ReLU, optional max-pool: y = pool(relu(conv(x) + b))
+  PBT_LAYER_CONV,  // optional bias, ReLU, max-pool: y = pool(relu(conv(x) + b))
   PBT_LAYER_DENSE, // + bias, optional ReLU; x flattened in c, y, x order (halo must be 0)
+  PBT_LAYER_NORM,  // batch normalisation (Ioffe & Szegedy 2015), optional skip, ReLU:
+                   // y = relu(weight (x - mean) / sqrt(variance + 1e-5) + bias + skip)
+  PBT_LAYER_ADD,   // y = relu(x + skip), ReLU optional
+  PBT_LAYER_POOL,  // maximum or mean of kernel x kernel at stride, no padding
+  PBT_LAYER_DROPOUT, // training: each value is 0 with probability step->hyper.dropout,
+                     // else times 1 / (1 - dropout); scoring: y = x
   PBT_LAYER_KINDS
 };
 
 /* Parameters of a layer, in this order in the arena and in the gradient: weight, bias.
- * CONV weight (out.c, in.c, kernel, kernel), DENSE weight (out.c, in.c * in.h * in.w). */
+ * CONV weight (out.c, in.c, kernel, kernel), DENSE weight (out.c, in.c * in.h * in.w),
+ * NORM weight and bias (in.c); the other kinds have none.
+ *
+ * A skip is a second input that is added: of y's shape, or, the parameter-free shortcut
+ * of He et al. 2015 (option A), of whole times its height and width and fewer channels:
+ * then every skip_stride-th row and column of it is added to channels
+ * (out.c - skip.c) / 2 and following. */
 struct pbt_layer_desc {
   enum pbt_layer_kind kind;
   struct pbt_shape in, out; // out: after the fused pool
   int32_t kernel, stride, pad;
-  int32_t pool; // side and stride of the fused max-pool, 0 none; floor division
+  int32_t pool; // CONV: side and stride of the fused max-pool, 0 none; floor division
   bool relu;
+  struct pbt_shape skip; // NORM, ADD; c = 0: none
+  bool mean;             // POOL: the mean, not the maximum
+  int32_t stream;        // DROPOUT: tells the layers of a network apart
 };
 
 /* The pointers of one call, all in backend memory.  NULL where a call does not want one.
  */
 struct pbt_layer_io {
   int32_t n;           // samples, 1 .. max_batch of layer_open
+  bool training;       // NORM: this batch's statistics, and buffers moved; DROPOUT: on
   const float *x;      // input activation
+  const float *skip;   // second input
   float *y;            // output activation
   const float *weight; // canonical
-  const float *bias;   // canonical
+  const float *bias;   // canonical; CONV: NULL for none
+  float *mean;         // NORM: running mean, canonical (c)
+  float *variance;     // NORM: running variance, canonical (c), unbiased, as PyTorch's:
+                       // each moves by a tenth of the way per training batch
   float *dy;           // gradient of y; backward may overwrite it
-  float *dx;           // gradient of x, overwritten; NULL: not wanted (first layer)
-  float *dweight;      // canonical, overwritten
-  float *dbias;        // canonical, overwritten
+  float *dx;           // gradient of x; NULL: not wanted (first layer)
+  float *dskip;        // gradient of skip
+  bool add_dx, add_dskip;      // added to what is there, else overwritten
+  float *dweight;              // canonical, overwritten
+  float *dbias;                // canonical, overwritten
+  const struct pbt_step *step; // DROPOUT: rate, and the stream (seed, member,
+                               // PBT_RNG_DROPOUT, step)
+};
+
+/* The numbers that a job fixes or searches. */
+struct pbt_hyper {
+  float lr;
+  float momentum;     // SGD, RMSprop
+  float beta1, beta2; // Adam, AdamW
+  float smoothing;    // RMSprop: alpha
+  float epsilon;      // RMSprop, Adam, AdamW
+  float weight_decay;
+  float clip_norm; // the gradient's greatest length; 0: any
+  float label_smoothing;
+  float dropout; // 0 <= rate < 1
+  /* Augmentation of training images; 0: none.  backend/augment.h says what each does. */
+  float shift;      // pixels, at most so far
+  float flip;       // probability of a left-right flip
+  float cutout;     // side of the square, pixels
+  float rotation;   // degrees, at most so far either way
+  float brightness; // share of full scale, at most so far either way
+  float contrast;   // factor 1 - c .. 1 + c
 };
 
 /* What a step reads besides tensors.  One in backend memory per network, written by
  * write() between steps or slices. */
 struct pbt_step {
-  int64_t step; // optimiser steps done so far; the position in the data stream
-  float lr, momentum, weight_decay, label_smoothing;
+  int64_t step;  // optimiser steps done so far; the position in the data stream
+  uint64_t seed; // with member: whose random streams
+  uint32_t member;
+  struct pbt_hyper hyper;
 };
 
 /* Totals, in backend memory, added to by loss() and read once a slice. */
@@ -84,8 +130,10 @@ struct pbt_tally {
   int64_t count;   // samples
   int64_t correct; // argmax equals label; a NaN logit is never correct
   double loss;     // sum over samples
+  /* By class; filled when `by_class` is asked for. */
   int64_t true_positive[PBT_MAX_CLASSES], predicted[PBT_MAX_CLASSES],
-      actual[PBT_MAX_CLASSES]; // for macro-F1; filled when `confusion` is asked for
+      actual[PBT_MAX_CLASSES];
+  double class_loss[PBT_MAX_CLASSES]; // sum over the samples of each true class
 };
 
 /* A data set as the backend sees it: n images of c x h x w bytes, and labels.  Host
@@ -100,18 +148,18 @@ struct pbt_images {
 };
 struct pbt_dataset; // opaque: the images where the backend wants them
 
-/* Which samples a batch takes: position first + i of the stream, i < n.  With shuffle,
- * epoch p / count of position p is permuted by pbt_permutation_open(seed, member,
- * PBT_RNG_SHUFFLE, epoch, count); without, sample = begin + p % count. */
+/* Which samples a batch takes: positions first + step->step * n + i of the stream, i < n.
+ * With shuffle, epoch p / count of position p is permuted by pbt_permutation_open(
+ * step->seed, step->member, PBT_RNG_SHUFFLE, epoch, count); without, sample = begin + p %
+ * count. */
 struct pbt_batch {
   const struct pbt_dataset *dataset;
   int64_t begin, count; // the range of samples that the stream runs over
+  int64_t first;
   int32_t n;
   bool shuffle;
-  uint64_t seed;
-  uint32_t member;
-  const struct pbt_step *step; // backend memory; with shuffle, first = step->step * n
-  int64_t first;               // without shuffle
+  bool augment;                // as step->hyper says
+  const struct pbt_step *step; // backend memory
 };
 
 struct pbt_loss_io {
@@ -119,17 +167,37 @@ struct pbt_loss_io {
   const float *logit;          // activation of shape n_class x 1 x 1
   const int32_t *label;        // (n), backend memory, as gather() left them
   float *dlogit;               // NULL: only score; gradient of the mean loss over n
+  const float *class_weight;   // (n_class), backend memory: each sample's share in dlogit
+                               // is times that of its class; NULL: 1.  Scores use none
   const struct pbt_step *step; // label_smoothing when dlogit is wanted; scores use none
   struct pbt_tally *tally;     // backend memory, added to
-  bool confusion;              // also fill the per-class counts
+  bool by_class;               // also fill what the tally keeps by class
 };
 
+enum pbt_optimizer {
+  PBT_SGD, // g += d w; v = momentum v + g; w -= lr v; Nesterov: w -= lr (g + momentum v)
+  PBT_RMSPROP, // g += d w; s = a s + (1 - a) g g; v = momentum v + g / (sqrt(s) + eps);
+               // w -= lr v (Hinton 2012, as PyTorch's)
+  PBT_ADAM, // Kingma & Ba 2015: g += d w; m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g g;
+            // w -= lr (m / c1) / (sqrt(s / c2) + eps), c: see `weight_sum`
+  PBT_OPTIMIZERS
+};
+
+/* One optimiser step over all parameters.  With clip_norm > 0 the gradient is first
+ * scaled by min(1, clip_norm / length), the length of the whole gradient summed in
+ * double in a fixed order. */
 struct pbt_update_io {
-  int64_t n;     // parameters, contiguous
-  float *weight; // changed
-  const float *gradient;
-  float *moment;               // SGD: velocity, changed
-  const struct pbt_step *step; // v = momentum v + (g + weight_decay w); w -= lr v
+  enum pbt_optimizer kind;
+  bool nesterov;      // SGD
+  bool decoupled;     // d = 0 above and w -= lr weight_decay w first (AdamW, Loshchilov &
+                      // Hutter 2019), else d = weight_decay
+  int64_t n;          // parameters, contiguous
+  float *weight;      // changed
+  float *gradient;    // may be changed
+  float *moment[2];   // changed.  SGD: v.  RMSPROP: v, s.  ADAM: m, s
+  double *weight_sum; // ADAM, changed: c1 = b1 c1 + (1 - b1), c2 likewise, both from 0:
+                      // 1 - b^t while b stays the same, and right when b is searched
+  const struct pbt_step *step;
 };
 
 struct pbt_backend_options {
@@ -140,6 +208,7 @@ struct pbt_backend_options {
 struct pbt_backend_ops {
   const char *name;   // "cpu"
   bool deterministic; // the same bits for the same bytes
+  bool host_memory;   // its memory may be read and written in place
 
   /* On failure *backend stays NULL; PBT_ERR_UNAVAILABLE if it is not built in or no
    * device answers, with a message that says which. */
@@ -184,16 +253,18 @@ struct pbt_backend_ops {
   /* After forward of the same batch: x, y, weight as they were, dy given. */
   pbt_status (*backward)(struct pbt_backend *backend, struct pbt_layer *layer,
                          const struct pbt_layer_io *io);
-  /* "conv 6@5x5 avx512 fused pool" or "... plain": which path this layer takes. */
+  /* "conv 6@5x5 avx512 tiled" or "... plain": which path this layer takes. */
   const char *(*layer_describe)(const struct pbt_layer *layer);
 
   pbt_status (*loss)(struct pbt_backend *backend, const struct pbt_loss_io *io);
-  pbt_status (*update_sgd)(struct pbt_backend *backend, const struct pbt_update_io *io);
+  pbt_status (*update)(struct pbt_backend *backend, const struct pbt_update_io *io);
 
   /* Runs body(context) once for each of n steps, adding 1 to step->step after each.  A
-   * backend that records calls may run body fewer times. */
-  pbt_status (*repeat)(struct pbt_backend *backend, int64_t n, struct pbt_step *step,
-                       pbt_status (*body)(void *context), void *context);
+   * backend that records calls may run body fewer times: calls with the same `key` (not
+   * 0) must do the same work on the same memory, whatever lies in it. */
+  pbt_status (*repeat)(struct pbt_backend *backend, uint64_t key, int64_t n,
+                       struct pbt_step *step, pbt_status (*body)(void *context),
+                       void *context);
 };
 
 /* The first member of every concrete backend. */

@@ -18,8 +18,10 @@ struct pbt_net {
   struct pbt_state state;
   int32_t max_batch;
   size_t bytes; // of all backend memory below
-  struct pbt_net_hyper hyper;
-  struct pbt_batch batch; // of the training slice in progress
+  struct pbt_hyper hyper;
+  uint64_t seed; // with member: whose random streams
+  uint32_t member;
+  struct pbt_batch batch; // of the slice in progress, or of the scoring
   struct pbt_layer *layer[PBT_MAX_LAYERS];
 
   /* Backend memory, all of it. */

@@ -10,6 +10,7 @@
  */
 #include "net/internal.h"
 
+#include "base/digest.h" // pbt_digest
 #include "base/memory.h" // pbt_mem_alloc
 #include "base/rng.h"    // PBT_RNG_INIT
 
@@ -124,6 +125,8 @@ void pbt_net_close(struct pbt_net *net) {
 
 pbt_status pbt_net_init(struct pbt_net *net, uint64_t seed, uint32_t member,
                         uint64_t restart) {
+  net->seed = seed;
+  net->member = member;
   uint8_t *image = NULL;
   PBT_TRY(pbt_mem_alloc(net->state.bytes, (void **)&image));
   struct pbt_rng rng = pbt_rng_open(seed, member, PBT_RNG_INIT, restart);
@@ -163,10 +166,10 @@ pbt_status pbt_net_state_write(struct pbt_net *net, size_t offset, size_t bytes,
 }
 
 void *pbt_net_state_map(struct pbt_net *net) {
-  return strcmp(net->backend->ops->name, "cpu") == 0 ? net->arena.memory : NULL;
+  return net->backend->ops->host_memory ? net->arena.memory : NULL;
 }
 
-pbt_status pbt_net_set_hyper(struct pbt_net *net, const struct pbt_net_hyper *hyper) {
+pbt_status pbt_net_set_hyper(struct pbt_net *net, const struct pbt_hyper *hyper) {
   net->hyper = *hyper;
   return PBT_OK;
 }
@@ -206,7 +209,7 @@ static pbt_status run_loss(struct pbt_net *net, int32_t n, bool training) {
                                  .dlogit = training ? net->slope[last].memory : NULL,
                                  .step = net->step.memory,
                                  .tally = net->tally.memory,
-                                 .confusion = !training};
+                                 .by_class = !training};
   return net->backend->ops->loss(net->backend, &io);
 }
 
@@ -223,9 +226,21 @@ static pbt_status train_step(void *context) {
       .n = (int64_t)(net->state.weight_bytes / sizeof(float)),
       .weight = net->arena.memory,
       .gradient = net->gradient.memory,
-      .moment = at(&net->arena, net->state.weight_bytes),
+      .moment = {at(&net->arena, net->state.weight_bytes)},
       .step = net->step.memory};
-  return ops->update_sgd(net->backend, &update);
+  return ops->update(net->backend, &update);
+}
+
+/* Tells apart what repeat() may record: training and scoring, and on which samples. */
+static uint64_t batch_key(const struct pbt_batch *batch) {
+  const uint64_t part[] = {(uint64_t)(uintptr_t)batch->dataset,
+                           (uint64_t)batch->begin,
+                           (uint64_t)batch->count,
+                           (uint64_t)batch->first,
+                           (uint64_t)batch->n,
+                           1 + 2 * (uint64_t)batch->shuffle +
+                               4 * (uint64_t)batch->augment};
+  return pbt_digest(part, sizeof part);
 }
 
 static pbt_status clear_tally(struct pbt_net *net) {
@@ -240,31 +255,48 @@ pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
     return PBT_BUG("a batch that the network was not opened for");
   }
   size_t offset = step_tensor(net)->offset;
-  struct pbt_step step = {.lr = net->hyper.lr,
-                          .momentum = net->hyper.momentum,
-                          .weight_decay = net->hyper.weight_decay,
-                          .label_smoothing = net->hyper.label_smoothing};
+  struct pbt_step step = {.seed = net->seed, .member = net->member, .hyper = net->hyper};
   PBT_TRY(pbt_net_state_read(net, offset, sizeof step.step, &step.step));
   PBT_TRY(ops->write(net->backend, net->step.memory, &step, sizeof step));
   PBT_TRY(clear_tally(net));
   net->batch = *batch;
   net->batch.step = net->step.memory;
-  PBT_TRY(ops->repeat(net->backend, n_steps, net->step.memory, train_step, net));
+  PBT_TRY(ops->repeat(net->backend, batch_key(&net->batch), n_steps, net->step.memory,
+                      train_step, net));
   PBT_TRY(ops->read(net->backend, tally, net->tally.memory, sizeof *tally));
   PBT_TRY(ops->read(net->backend, &step, net->step.memory, sizeof step));
   return pbt_net_state_write(net, offset, sizeof step.step, &step.step);
 }
 
+static pbt_status score_batch(void *context) {
+  struct pbt_net *net = context;
+  PBT_TRY(run_forward(net, &net->batch));
+  return run_loss(net, net->batch.n, false);
+}
+
+/* Scores n_batches batches of n samples from position `first` on. */
+static pbt_status score(struct pbt_net *net, int64_t first, int32_t n,
+                        int64_t n_batches) {
+  const struct pbt_step zero = {.step = 0};
+  PBT_TRY(net->backend->ops->write(net->backend, net->step.memory, &zero, sizeof zero));
+  net->batch.first = first;
+  net->batch.n = n;
+  return net->backend->ops->repeat(net->backend, batch_key(&net->batch), n_batches,
+                                   net->step.memory, score_batch, net);
+}
+
 pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *dataset,
                             int64_t begin, int64_t count, struct pbt_tally *tally) {
   PBT_TRY(clear_tally(net));
-  struct pbt_batch batch = {
+  net->batch = (struct pbt_batch){
       .dataset = dataset, .begin = begin, .count = count, .step = net->step.memory};
-  for (; batch.first < count; batch.first += batch.n) {
-    int64_t left = count - batch.first;
-    batch.n = left < net->max_batch ? (int32_t)left : net->max_batch;
-    PBT_TRY(run_forward(net, &batch));
-    PBT_TRY(run_loss(net, batch.n, false));
+  int64_t whole = count / net->max_batch;
+  int32_t rest = (int32_t)(count % net->max_batch);
+  if (whole > 0) {
+    PBT_TRY(score(net, 0, net->max_batch, whole));
+  }
+  if (rest > 0) {
+    PBT_TRY(score(net, count - rest, rest, 1));
   }
   return net->backend->ops->read(net->backend, tally, net->tally.memory, sizeof *tally);
 }

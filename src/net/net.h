@@ -75,13 +75,12 @@ pbt_status pbt_net_state_write(struct pbt_net *net, size_t offset, size_t bytes,
  * NULL.  Valid until close. */
 void *pbt_net_state_map(struct pbt_net *net);
 
-struct pbt_net_hyper {
-  float lr, momentum, weight_decay, label_smoothing;
-};
-pbt_status pbt_net_set_hyper(struct pbt_net *net, const struct pbt_net_hyper *hyper);
+/* In force from the next slice on. */
+pbt_status pbt_net_set_hyper(struct pbt_net *net, const struct pbt_hyper *hyper);
 
 /* n_steps optimiser steps on batches of batch.n from batch's stream (batch->step is
- * filled in by the network); *tally is set to the totals of these steps. */
+ * filled in by the network; streams are named by the seed and member of init); *tally is
+ * set to the totals of these steps. */
 pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
                          int64_t n_steps, struct pbt_tally *tally);
 

@@ -94,8 +94,10 @@ static uint64_t digest_rest(struct pbt_backend *b) {
   for (int i = 4; i < 7; i++) {
     support_fill(memory[i], PARAMETERS, (unsigned)i, false);
   }
-  struct pbt_step step = {
-      .lr = 0.03F, .momentum = 0.9F, .weight_decay = 1e-3F, .label_smoothing = 0.07F};
+  struct pbt_step step = {.hyper = {.lr = 0.03F,
+                                    .momentum = 0.9F,
+                                    .weight_decay = 1e-3F,
+                                    .label_smoothing = 0.07F}};
   ck_ok(ops->loss(b, &(struct pbt_loss_io){.n = N,
                                            .n_class = CLASSES,
                                            .logit = memory[0],
@@ -103,12 +105,12 @@ static uint64_t digest_rest(struct pbt_backend *b) {
                                            .dlogit = memory[1],
                                            .step = &step,
                                            .tally = memory[3],
-                                           .confusion = true}));
-  ck_ok(ops->update_sgd(b, &(struct pbt_update_io){.n = PARAMETERS,
-                                                   .weight = memory[4],
-                                                   .gradient = memory[5],
-                                                   .moment = memory[6],
-                                                   .step = &step}));
+                                           .by_class = true}));
+  ck_ok(ops->update(b, &(struct pbt_update_io){.n = PARAMETERS,
+                                               .weight = memory[4],
+                                               .gradient = memory[5],
+                                               .moment = {memory[6]},
+                                               .step = &step}));
   uint64_t sum = 0;
   for (int i = 0; i < 7; i++) {
     sum = pbt_digest_more(sum, memory[i], sizes[i]);

@@ -28,11 +28,11 @@ struct scored {
 
 /* Scores s->z through the backend; with `gradient` also s->dz. */
 static void score(struct scored *s, int32_t n, int32_t classes, float smoothing,
-                  bool gradient, bool confusion) {
+                  bool gradient, bool by_class) {
   struct pbt_backend *b = support_open();
   const struct pbt_backend_ops *ops = b->ops;
   struct pbt_shape shape = {classes, 1, 1, 0};
-  struct pbt_step step = {.label_smoothing = smoothing};
+  struct pbt_step step = {.hyper.label_smoothing = smoothing};
   memset(&s->tally, 0, sizeof s->tally);
   struct pbt_loss_io io = {
       .n = n,
@@ -42,7 +42,7 @@ static void score(struct scored *s, int32_t n, int32_t classes, float smoothing,
       .dlogit = gradient ? memory(b, ops->activation_bytes(b, shape, n), NULL) : NULL,
       .step = memory(b, sizeof step, &step),
       .tally = memory(b, sizeof s->tally, &s->tally),
-      .confusion = confusion};
+      .by_class = by_class};
   ck_ok(ops->activation_write(b, shape, n, (float *)io.logit, s->z));
   ck_ok(ops->loss(b, &io));
   ck_ok(ops->read(b, &s->tally, io.tally, sizeof s->tally));
@@ -150,27 +150,28 @@ START_TEST(sgd_matches_the_reference) {
     support_fill(w, n, 1, false);
     support_fill(g, n, 2, false);
     support_fill(v, n, 3, false);
-    struct pbt_step step = {.lr = 0.1F, .momentum = 0.9F, .weight_decay = 1e-2F};
+    struct pbt_step step = {
+        .hyper = {.lr = 0.1F, .momentum = 0.9F, .weight_decay = 1e-2F}};
     struct pbt_backend *b = support_open();
     struct pbt_update_io io = {.n = n,
                                .weight = memory(b, bytes + 4, NULL),
                                .gradient = memory(b, bytes, g),
-                               .moment = memory(b, bytes + 4, NULL),
+                               .moment = {memory(b, bytes + 4, NULL)},
                                .step = memory(b, sizeof step, &step)};
     ck_ok(b->ops->write(b, io.weight, w, bytes));
-    ck_ok(b->ops->write(b, io.moment, v, bytes));
-    ck_ok(b->ops->update_sgd(b, &io));
+    ck_ok(b->ops->write(b, io.moment[0], v, bytes));
+    ck_ok(b->ops->update(b, &io));
     float *w1 = calloc(1, bytes + 4), *v1 = calloc(1, bytes + 4);
     ck_ok(b->ops->read(b, w1, io.weight, bytes + 4));
-    ck_ok(b->ops->read(b, v1, io.moment, bytes + 4));
+    ck_ok(b->ops->read(b, v1, io.moment[0], bytes + 4));
     for (int64_t i = 0; i < n; i++) {
-      double moment =
-          (double)step.momentum * v[i] + (g[i] + (double)step.weight_decay * w[i]);
+      double moment = (double)step.hyper.momentum * v[i] +
+                      (g[i] + (double)step.hyper.weight_decay * w[i]);
       ck_assert_double_eq_tol(v1[i], moment, 3e-7);
-      ck_assert_double_eq_tol(w1[i], w[i] - (double)step.lr * moment, 3e-7);
+      ck_assert_double_eq_tol(w1[i], w[i] - (double)step.hyper.lr * moment, 3e-7);
     }
     ck_assert(w1[n] == 0 && v1[n] == 0); // nothing past the end
-    const void *all[] = {io.weight, io.gradient, io.moment, io.step};
+    const void *all[] = {io.weight, io.gradient, io.moment[0], io.step};
     for (size_t i = 0; i < 4; i++) {
       b->ops->release(b, (void *)all[i]);
     }
@@ -218,13 +219,15 @@ static struct gathered gather(const struct pbt_images *images, struct pbt_batch 
   return out;
 }
 
+enum { SEED = 9, MEMBER = 2 };
+
 static int64_t expected_sample(const struct pbt_batch *batch, int64_t step, int32_t i) {
-  int64_t p = (batch->shuffle ? step * batch->n : batch->first) + i;
+  int64_t p = batch->first + step * batch->n + i;
   int64_t at = p % batch->count;
   if (batch->shuffle) {
     struct pbt_permutation order =
-        pbt_permutation_open(batch->seed, batch->member, PBT_RNG_SHUFFLE,
-                             (uint64_t)(p / batch->count), (uint64_t)batch->count);
+        pbt_permutation_open(SEED, MEMBER, PBT_RNG_SHUFFLE, (uint64_t)(p / batch->count),
+                             (uint64_t)batch->count);
     at = (int64_t)pbt_permutation_at(&order, (uint64_t)at);
   }
   return batch->begin + at;
@@ -249,7 +252,9 @@ static void check_gather(int c, int h, int w, int halo, struct pbt_batch batch,
   for (int i = 0; i < IMAGES; i++) {
     label[i] = (uint8_t)(i * 3 % 10);
   }
-  struct gathered got = gather(&images, batch, (struct pbt_step){.step = step}, halo);
+  struct gathered got =
+      gather(&images, batch,
+             (struct pbt_step){.step = step, .seed = SEED, .member = MEMBER}, halo);
   for (int32_t i = 0; i < batch.n; i++) {
     int64_t sample = expected_sample(&batch, step, i);
     ck_assert_int_eq(got.label[i], label[sample]);
@@ -276,8 +281,7 @@ START_TEST(batches_match_a_plain_loop) {
   const int32_t n[] = {1, 15, 16, 17, 64, 150};
   for (size_t i = 0; i < 6; i++) {
     struct pbt_batch plain = {.begin = 3, .count = 40, .n = n[i], .first = 37};
-    struct pbt_batch shuffled = {
-        .begin = 5, .count = 41, .n = n[i], .shuffle = true, .seed = 9, .member = 2};
+    struct pbt_batch shuffled = {.begin = 5, .count = 41, .n = n[i], .shuffle = true};
     check_gather(1, 28, 28, 2, plain, 0);
     check_gather(3, 32, 32, 1, plain, 0);
     check_gather(4, 3, 5, 0, shuffled, 0);
@@ -290,8 +294,7 @@ START_TEST(batches_match_a_plain_loop) {
 END_TEST
 
 START_TEST(an_epoch_takes_every_sample_once) {
-  struct pbt_batch batch = {
-      .begin = 2, .count = 48, .n = 16, .shuffle = true, .seed = 1, .member = 0};
+  struct pbt_batch batch = {.begin = 2, .count = 48, .n = 16, .shuffle = true};
   int seen[IMAGES] = {0}, moved = 0;
   for (int64_t step = 0; step < 3; step++) {
     check_gather(1, 2, 2, 0, batch, step);
@@ -341,7 +344,7 @@ static struct stack stack_open(void) {
   }
   s.weight = memory(s.b, STACK_W * sizeof(float), NULL);
   s.gradient = memory(s.b, STACK_W * sizeof(float), NULL);
-  struct pbt_step step = {.label_smoothing = 0.1F};
+  struct pbt_step step = {.hyper.label_smoothing = 0.1F};
   s.step = memory(s.b, sizeof step, &step);
   s.tally = memory(s.b, sizeof *s.tally, NULL);
   float x[STACK_N * 36];
@@ -375,10 +378,24 @@ static double stack_loss(struct stack *s, const float *weight) {
   ck_ok(ops->write(s->b, s->weight, weight, STACK_W * sizeof(float)));
   ck_ok(ops->write(s->b, s->tally, &none, sizeof none));
   float *w = s->weight, *g = s->gradient;
-  struct pbt_layer_io io[2] = {
-      {STACK_N, s->x, s->h, w, w + CONV_W, s->dh, s->dx, g, g + CONV_W},
-      {STACK_N, s->h, s->z, w + CONV_W + 6, w + CONV_W + 6 + DENSE_W, s->dz, s->dh,
-       g + CONV_W + 6, g + CONV_W + 6 + DENSE_W}};
+  struct pbt_layer_io io[2] = {{.n = STACK_N,
+                                .x = s->x,
+                                .y = s->h,
+                                .weight = w,
+                                .bias = w + CONV_W,
+                                .dy = s->dh,
+                                .dx = s->dx,
+                                .dweight = g,
+                                .dbias = g + CONV_W},
+                               {.n = STACK_N,
+                                .x = s->h,
+                                .y = s->z,
+                                .weight = w + CONV_W + 6,
+                                .bias = w + CONV_W + 6 + DENSE_W,
+                                .dy = s->dz,
+                                .dx = s->dh,
+                                .dweight = g + CONV_W + 6,
+                                .dbias = g + CONV_W + 6 + DENSE_W}};
   struct pbt_loss_io loss = {.n = STACK_N,
                              .n_class = STACK_CLASSES,
                              .logit = s->z,
@@ -452,11 +469,11 @@ START_TEST(repeat_counts_steps_and_stops_at_an_error) {
   struct pbt_backend *b = support_open();
   struct pbt_step zero = {0}, *step = memory(b, sizeof *step, &zero);
   int n = -100;
-  ck_ok(b->ops->repeat(b, 5, step, count_three, &n));
+  ck_ok(b->ops->repeat(b, 1, 5, step, count_three, &n));
   ck_ok(b->ops->read(b, &zero, step, sizeof zero));
   ck_assert_int_eq(zero.step, 5);
   n = 0;
-  ck_fails(b->ops->repeat(b, 5, step, count_three, &n), PBT_ERR_INTERNAL, "three");
+  ck_fails(b->ops->repeat(b, 1, 5, step, count_three, &n), PBT_ERR_INTERNAL, "three");
   b->ops->release(b, step);
   b->ops->close(b);
 }

@@ -23,11 +23,24 @@ enum { LAYERS = 5, MAX_ROUNDS = 1000, IMAGES = 60000, CLASSES = 10, STEPS_A_ROUN
 enum { GATHER = 2 * LAYERS, LOSS, UPDATE, PHASES };
 
 static const struct pbt_layer_desc lenet5[LAYERS] = {
-    {PBT_LAYER_CONV, {1, 28, 28, 2}, {6, 14, 14, 0}, 5, 1, 2, 2, true},
-    {PBT_LAYER_CONV, {6, 14, 14, 0}, {16, 5, 5, 0}, 5, 1, 0, 2, true},
-    {PBT_LAYER_DENSE, {16, 5, 5, 0}, {120, 1, 1, 0}, 0, 0, 0, 0, true},
-    {PBT_LAYER_DENSE, {120, 1, 1, 0}, {84, 1, 1, 0}, 0, 0, 0, 0, true},
-    {PBT_LAYER_DENSE, {84, 1, 1, 0}, {CLASSES, 1, 1, 0}, 0, 0, 0, 0, false},
+    {.kind = PBT_LAYER_CONV,
+     .in = {1, 28, 28, 2},
+     .out = {6, 14, 14, 0},
+     .kernel = 5,
+     .stride = 1,
+     .pad = 2,
+     .pool = 2,
+     .relu = true},
+    {.kind = PBT_LAYER_CONV,
+     .in = {6, 14, 14, 0},
+     .out = {16, 5, 5, 0},
+     .kernel = 5,
+     .stride = 1,
+     .pool = 2,
+     .relu = true},
+    {.kind = PBT_LAYER_DENSE, .in = {16, 5, 5, 0}, .out = {120, 1, 1, 0}, .relu = true},
+    {.kind = PBT_LAYER_DENSE, .in = {120, 1, 1, 0}, .out = {84, 1, 1, 0}, .relu = true},
+    {.kind = PBT_LAYER_DENSE, .in = {84, 1, 1, 0}, .out = {CLASSES, 1, 1, 0}},
 };
 
 struct options {
@@ -104,12 +117,8 @@ static pbt_status open_data(struct trainer *t, int32_t n) {
                               .scale = {1 / 64.0F},
                               .shift = {-2}};
   PBT_TRY(t->ops->data_open(t->backend, &images, &t->dataset));
-  t->batch = (struct pbt_batch){.dataset = t->dataset,
-                                .count = IMAGES,
-                                .n = n,
-                                .shuffle = true,
-                                .seed = 1,
-                                .step = t->step};
+  t->batch = (struct pbt_batch){
+      .dataset = t->dataset, .count = IMAGES, .n = n, .shuffle = true, .step = t->step};
   return PBT_OK;
 }
 
@@ -153,7 +162,7 @@ static pbt_status open_layers(struct trainer *t, int32_t n) {
   t->update = (struct pbt_update_io){.n = parameters,
                                      .weight = arena[0],
                                      .gradient = arena[1],
-                                     .moment = arena[2],
+                                     .moment = {arena[2]},
                                      .step = t->step};
   return PBT_OK;
 }
@@ -167,7 +176,8 @@ static pbt_status trainer_open(struct trainer *t, const struct options *options)
   PBT_TRY(t->ops->allocate(t->backend, sizeof *t->step, (void **)&t->step));
   PBT_TRY(t->ops->allocate(t->backend, sizeof *t->tally, (void **)&t->tally));
   PBT_TRY(t->ops->allocate(t->backend, (size_t)n * sizeof *label, (void **)&label));
-  *t->step = (struct pbt_step){.lr = 0.01F, .momentum = 0.9F, .weight_decay = 1e-4F};
+  *t->step = (struct pbt_step){
+      .seed = 1, .hyper = {.lr = 0.01F, .momentum = 0.9F, .weight_decay = 1e-4F}};
   PBT_TRY(open_data(t, n));
   PBT_TRY(open_layers(t, n));
   t->loss = (struct pbt_loss_io){.n = n,
@@ -202,7 +212,7 @@ static pbt_status run_step(struct trainer *t, bool timed) {
   for (int i = LAYERS - 1; i >= 0; i--) {
     PHASE(LAYERS + i, ops->backward(t->backend, t->layer[i], &t->io[i]));
   }
-  PHASE(UPDATE, ops->update_sgd(t->backend, &t->update));
+  PHASE(UPDATE, ops->update(t->backend, &t->update));
 #undef PHASE
   t->step->step++;
   return PBT_OK;
@@ -374,8 +384,12 @@ static void trainer_close(struct trainer *t) {
     t->ops->release(t->backend, t->io[i].y);
     t->ops->release(t->backend, t->io[i].dy);
   }
-  const void *all[] = {t->io[0].x,       t->update.weight, t->update.gradient,
-                       t->update.moment, t->loss.label,    t->step,
+  const void *all[] = {t->io[0].x,
+                       t->update.weight,
+                       t->update.gradient,
+                       t->update.moment[0],
+                       t->loss.label,
+                       t->step,
                        t->tally};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     t->ops->release(t->backend, (void *)all[i]);

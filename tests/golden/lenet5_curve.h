@@ -20,7 +20,7 @@ static inline struct world open_curve(void) {
                                          .validation = 0.2,
                                          .seed = CURVE_SEED};
   struct world world = open_world(&source, CURVE_SEED, CURVE_BATCH);
-  const struct pbt_net_hyper hyper = {
+  const struct pbt_hyper hyper = {
       .lr = 0.01f, .momentum = 0.9f, .weight_decay = 5e-3f, .label_smoothing = 0.1f};
   ck_ok(pbt_net_set_hyper(world.net, &hyper));
   return world;

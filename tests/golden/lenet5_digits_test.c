@@ -17,7 +17,7 @@ START_TEST(lenet5_reads_97_percent_of_the_digits) {
   struct world world = open_world(&source, 1, 64);
   ck_assert_double_lt(test_accuracy(&world), 0.25); // untrained: by chance
   for (int k = 0; k < 8; k++) {                     // falling rate, 1,200 steps
-    const struct pbt_net_hyper hyper = {
+    const struct pbt_hyper hyper = {
         .lr = 0.02f * (float)(8 - k) / 8.0f, .momentum = 0.9f, .weight_decay = 1e-4f};
     struct pbt_tally tally;
     ck_ok(pbt_net_set_hyper(world.net, &hyper));

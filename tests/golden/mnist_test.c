@@ -41,8 +41,8 @@ START_TEST(one_epoch_reaches_98_percent) {
   const struct pbt_data_source source = mnist();
   struct world world = open_world(&source, 1, 64);
   for (int k = 0; k < 6; k++) {
-    const struct pbt_net_hyper hyper = {.lr = 0.03f * (float)(6 - k) / 6.0f,
-                                        .momentum = 0.9f};
+    const struct pbt_hyper hyper = {.lr = 0.03f * (float)(6 - k) / 6.0f,
+                                    .momentum = 0.9f};
     struct pbt_tally tally;
     ck_ok(pbt_net_set_hyper(world.net, &hyper));
     ck_ok(pbt_net_train(world.net, &world.batch, 144, &tally));

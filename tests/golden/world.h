@@ -42,8 +42,7 @@ static inline struct world open_world(const struct pbt_data_source *source, uint
                        &spec));
   ck_ok(pbt_net_open(world.backend, &spec, batch, &world.net));
   ck_ok(pbt_net_init(world.net, seed, 0, 0));
-  world.batch = (struct pbt_batch){
-      .dataset = world.dataset, .n = batch, .shuffle = true, .seed = seed};
+  world.batch = (struct pbt_batch){.dataset = world.dataset, .n = batch, .shuffle = true};
   pbt_data_range(data, PBT_SPLIT_TRAIN, &world.batch.begin, &world.batch.count);
   return world;
 }

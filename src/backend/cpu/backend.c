@@ -145,18 +145,22 @@ static pbt_status loss_cpu(struct pbt_backend *backend, const struct pbt_loss_io
   return PBT_OK;
 }
 
-static pbt_status update_sgd_cpu(struct pbt_backend *backend,
-                                 const struct pbt_update_io *io) {
+static pbt_status update_cpu(struct pbt_backend *backend,
+                             const struct pbt_update_io *io) {
+  if (io->kind != PBT_SGD || io->nesterov || io->decoupled) {
+    return PBT_BUG("an optimiser that the CPU backend does not have");
+  }
   const struct cpu_backend *cpu = cpu_of(backend);
   int64_t vectors = (io->n + CPU_LANES - 1) / CPU_LANES;
   pbt_cpu_threads_run(cpu->threads, cpu->kernels->update_sgd, io, (int32_t)vectors);
   return PBT_OK;
 }
 
-static pbt_status repeat_cpu(struct pbt_backend *backend, int64_t n,
+static pbt_status repeat_cpu(struct pbt_backend *backend, uint64_t key, int64_t n,
                              struct pbt_step *step, pbt_status (*body)(void *context),
                              void *context) {
   (void)backend;
+  (void)key;
   for (int64_t i = 0; i < n; i++) {
     PBT_TRY(body(context));
     step->step++;
@@ -167,6 +171,7 @@ static pbt_status repeat_cpu(struct pbt_backend *backend, int64_t n,
 const struct pbt_backend_ops pbt_backend_cpu = {
     .name = "cpu",
     .deterministic = true,
+    .host_memory = true,
     .open = open_cpu,
     .close = close_cpu,
     .describe = describe_cpu,
@@ -187,6 +192,6 @@ const struct pbt_backend_ops pbt_backend_cpu = {
     .backward = pbt_cpu_backward,
     .layer_describe = pbt_cpu_layer_describe,
     .loss = loss_cpu,
-    .update_sgd = update_sgd_cpu,
+    .update = update_cpu,
     .repeat = repeat_cpu,
 };

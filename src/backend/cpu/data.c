@@ -38,13 +38,13 @@ static void begin_epoch(struct stream *stream) {
   const struct pbt_batch *batch = stream->batch;
   if (batch->shuffle) {
     stream->permutation =
-        pbt_permutation_open(batch->seed, batch->member, PBT_RNG_SHUFFLE,
+        pbt_permutation_open(batch->step->seed, batch->step->member, PBT_RNG_SHUFFLE,
                              (uint64_t)stream->epoch, (uint64_t)batch->count);
   }
 }
 
 static struct stream stream_open(const struct pbt_batch *batch) {
-  int64_t first = batch->shuffle ? batch->step->step * batch->n : batch->first;
+  int64_t first = batch->first + batch->step->step * batch->n;
   struct stream stream = {
       .batch = batch, .place = first % batch->count, .epoch = first / batch->count};
   begin_epoch(&stream);

@@ -33,6 +33,9 @@ pbt_status pbt_cpu_layer_open(struct pbt_backend *backend,
   if (max_batch < 1) {
     return PBT_BUG("a layer for a batch of no samples");
   }
+  if (desc->kind != PBT_LAYER_CONV && desc->kind != PBT_LAYER_DENSE) {
+    return PBT_BUG("a layer that the CPU backend does not have");
+  }
   struct pbt_layer *made = NULL;
   PBT_TRY(PBT_NEW(1, &made));
   made->kind = desc->kind;

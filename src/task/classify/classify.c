@@ -24,22 +24,23 @@ struct classify {
   struct pbt_backend *backend;
   struct pbt_dataset *dataset;
   struct pbt_net *net;
-  struct pbt_batch batch;     // the training stream
-  struct pbt_net_hyper hyper; // as the job fixes them, then as set_hparams leaves them
+  uint32_t member;
+  struct pbt_batch batch; // the training stream
+  struct pbt_hyper hyper; // as the job fixes them, then as set_hparams leaves them
 };
 
 /* Where a hyperparameter goes. */
 static const struct {
   const char *name;
-  size_t offset; // of the float in struct pbt_net_hyper
+  size_t offset; // of the float in struct pbt_hyper
 } hyper_place[] = {
-    {"lr", offsetof(struct pbt_net_hyper, lr)},
-    {"momentum", offsetof(struct pbt_net_hyper, momentum)},
-    {"weight_decay", offsetof(struct pbt_net_hyper, weight_decay)},
-    {"label_smoothing", offsetof(struct pbt_net_hyper, label_smoothing)},
+    {"lr", offsetof(struct pbt_hyper, lr)},
+    {"momentum", offsetof(struct pbt_hyper, momentum)},
+    {"weight_decay", offsetof(struct pbt_hyper, weight_decay)},
+    {"label_smoothing", offsetof(struct pbt_hyper, label_smoothing)},
 };
 
-static pbt_status put_hyper(struct pbt_net_hyper *hyper, const char *name, double value) {
+static pbt_status put_hyper(struct pbt_hyper *hyper, const char *name, double value) {
   for (size_t i = 0; i < sizeof hyper_place / sizeof *hyper_place; i++) {
     if (strcmp(hyper_place[i].name, name) == 0) {
       float single = (float)value;
@@ -50,7 +51,7 @@ static pbt_status put_hyper(struct pbt_net_hyper *hyper, const char *name, doubl
   return pbt_fail(PBT_ERR_DATA, "the classify task has no hyperparameter \"%s\"", name);
 }
 
-static pbt_status fixed_hyper(const struct pbt_job *job, struct pbt_net_hyper *hyper) {
+static pbt_status fixed_hyper(const struct pbt_job *job, struct pbt_hyper *hyper) {
   size_t n;
   const struct pbt_tunable *tunable = pbt_job_tunables(&n);
   for (size_t i = 0; i < n; i++) {
@@ -126,7 +127,7 @@ static pbt_status open_net(struct classify *self) {
   int32_t most = batch > SCORE_BATCH ? (int32_t)batch : SCORE_BATCH;
   PBT_TRY(pbt_net_open(self->backend, &self->spec, most, &self->net));
   PBT_TRY(pbt_net_set_hyper(self->net, &self->hyper));
-  return pbt_net_init(self->net, self->job->seed, self->batch.member, 0);
+  return pbt_net_init(self->net, self->job->seed, self->member, 0);
 }
 
 static void close_classify(struct pbt_task *task) {
@@ -151,6 +152,7 @@ static pbt_status open_classify(const struct pbt_task_env *env, struct pbt_task 
   self->base.ops = &pbt_task_classify;
   self->job = env->job;
   self->data = env->data;
+  self->member = env->member;
   pbt_status status;
   PBT_TRY_TO(done, status, make_spec(env->job, self->data, &self->spec));
   PBT_TRY_TO(done, status, fixed_hyper(env->job, &self->hyper));
@@ -158,9 +160,7 @@ static pbt_status open_classify(const struct pbt_task_env *env, struct pbt_task 
   PBT_TRY_TO(done, status, open_dataset(self));
   self->batch = (struct pbt_batch){.dataset = self->dataset,
                                    .n = (int32_t)env->job->optimizer.batch_size,
-                                   .shuffle = true,
-                                   .seed = env->job->seed,
-                                   .member = env->member};
+                                   .shuffle = true};
   pbt_data_range(self->data, PBT_SPLIT_TRAIN, &self->batch.begin, &self->batch.count);
   PBT_TRY_TO(done, status, open_net(self));
   *task = &self->base;
@@ -175,7 +175,7 @@ static pbt_status restart_classify(struct pbt_task *task, uint64_t restart) {
   size_t offset = pbt_state_find(pbt_net_state(self->net), "step")->offset;
   int64_t step = 0;
   PBT_TRY(pbt_net_state_read(self->net, offset, sizeof step, &step));
-  PBT_TRY(pbt_net_init(self->net, self->job->seed, self->batch.member, restart));
+  PBT_TRY(pbt_net_init(self->net, self->job->seed, self->member, restart));
   return pbt_net_state_write(self->net, offset, sizeof step, &step);
 }
 

@@ -76,7 +76,7 @@ static void softmax(const struct pbt_loss_io *io, const float *z, int32_t g,
 /* d loss / d z = (softmax - target) / n; 0 in padding lanes. */
 static void gradient(const struct pbt_loss_io *io, const struct lanes *lanes,
                      const vf e[PBT_MAX_CLASSES], int32_t g, int32_t used, float *dz) {
-  float smoothing = io->step->label_smoothing;
+  float smoothing = io->step->hyper.label_smoothing;
   float elsewhere = smoothing / (float)io->n_class;
   vf scale = splat(1.0F / (float)io->n);
   vf inverse = 1.0F / load(lanes->sum_exp + g);
@@ -94,7 +94,7 @@ static void gradient(const struct pbt_loss_io *io, const struct lanes *lanes,
 /* A NaN anywhere makes the sum NaN: then the loss is NaN and nothing was predicted. */
 static void tally(const struct pbt_loss_io *io, const struct lanes *lanes, int32_t used) {
   struct pbt_tally *to = io->tally;
-  double smoothing = io->dlogit != NULL ? (double)io->step->label_smoothing : 0;
+  double smoothing = io->dlogit != NULL ? (double)io->step->hyper.label_smoothing : 0;
   for (int32_t l = 0; l < used; l++) {
     double sum = (double)lanes->sum_exp[l];
     bool valid = sum == sum;
@@ -103,13 +103,15 @@ static void tally(const struct pbt_loss_io *io, const struct lanes *lanes, int32
     if (smoothing > 0) {
       target += smoothing * (double)lanes->mean[l];
     }
-    to->loss += valid ? top - target : (double)__builtin_nanf("");
+    double loss = valid ? top - target : (double)__builtin_nanf("");
+    to->loss += loss;
     to->count++;
     int32_t label = lanes->label[l], best = lanes->best[l];
     bool correct = valid && best == label;
     to->correct += correct;
-    if (io->confusion && label >= 0 && label < PBT_MAX_CLASSES) {
+    if (io->by_class && label >= 0 && label < PBT_MAX_CLASSES) {
       to->actual[label]++;
+      to->class_loss[label] += loss;
       to->true_positive[label] += correct;
       if (valid) {
         to->predicted[best]++;

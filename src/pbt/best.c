@@ -162,7 +162,7 @@ static pbt_status score_on(struct pbt_task *task, const char *path, double test[
     status = pbt_model_load(path, task);
   }
   if (status == PBT_OK) {
-    status = ops->evaluate(task, PBT_SPLIT_TEST, &scores);
+    status = ops->evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &scores);
   }
   if (status == PBT_OK) {
     status = ops->state_write(task, 0, n, own);
@@ -208,8 +208,11 @@ static pbt_status evaluate_open(struct pbt_tensor_file *file, const struct pbt_j
   const struct pbt_task_env env = {.job = job, .data = data};
   PBT_TRY_TO(done, status, ops->open(&env, &task));
   PBT_TRY_TO(done, status, load_into(file, task));
-  PBT_TRY_TO(done, status, ops->evaluate(task, PBT_SPLIT_VALIDATION, &validation));
-  PBT_TRY_TO(done, status, ops->evaluate(task, PBT_SPLIT_TEST, &test));
+  PBT_TRY_TO(
+      done, status,
+      ops->evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &validation));
+  PBT_TRY_TO(done, status,
+             ops->evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &test));
   printf("validation accuracy %.4f  loss %.6f  macro-F1 %.4f  (%lld images)\n",
          validation.accuracy, validation.loss, validation.macro_f1,
          (long long)validation.count);

@@ -91,7 +91,8 @@ static pbt_status score_member(struct pbt_population *population,
                                struct pbt_member *member, struct pbt_report *report) {
   struct pbt_scores scores = {0};
   PBT_TRY(pbt_fault("evaluate", PBT_ERR_INTERNAL));
-  PBT_TRY(member->task->ops->evaluate(member->task, PBT_SPLIT_VALIDATION, &scores));
+  PBT_TRY(member->task->ops->evaluate(member->task, PBT_SPLIT_VALIDATION,
+                                      (struct pbt_part){0}, &scores));
   PBT_TRY(pbt_member_digest(population, member, &report->digest));
   report->loss = scores.loss;
   report->accuracy = scores.accuracy;

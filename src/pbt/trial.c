@@ -39,7 +39,8 @@ static pbt_status run_with(struct pbt_population *population, struct pbt_member 
   struct pbt_scores scores = {0};
   PBT_TRY(ops->set_hparams(member->task, value));
   PBT_TRY(ops->train(member->task, pbt_trial_steps(job), &trained));
-  PBT_TRY(ops->evaluate(member->task, PBT_SPLIT_VALIDATION, &scores));
+  PBT_TRY(
+      ops->evaluate(member->task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
   *fitness = isfinite(scores.loss) && isfinite(trained.loss)
                  ? pbt_score_of(&scores, job->task.metric)
                  : (double)NAN;

@@ -1,6 +1,6 @@
 /*
  * task.h - everything that population based training needs to know about a workload.
- * Version 1.
+ * Version 2.
  *
  * A task is one member's network, optimiser, data and random streams, or anything else
  * that trains, scores and has a state.  pbt/population.c drives it in this order and no
@@ -31,7 +31,7 @@
 #include "data/data.h"   // enum pbt_split
 #include "job/job.h"     // struct pbt_job
 
-enum { PBT_TASK_VERSION = 1 };
+enum { PBT_TASK_VERSION = 2 };
 
 /* What open() is given.  Borrowed: all of it outlives the task. */
 struct pbt_task_env {
@@ -46,9 +46,19 @@ struct pbt_train_report {
   double loss;      // mean over those samples; NaN if the model diverged
 };
 
+/* Samples begin .. begin + count - 1 of a split; count 0: from begin to its end, so that
+ * {0} is the whole split. */
+struct pbt_part {
+  int64_t begin, count;
+};
+
+/* Over a range of samples; all NaN if the model diverged. */
 struct pbt_scores {
-  double loss, accuracy, macro_f1; // means over the range; NaN if diverged
-  int64_t count;                   // samples scored
+  double loss, accuracy;    // means over the samples
+  double macro_f1;          // mean of the classes' F1
+  double balanced_accuracy; // mean of the classes' recalls
+  double balanced_loss;     // mean of the classes' mean losses
+  int64_t count;            // samples scored
 };
 
 /* The first member of every concrete task. */
@@ -75,9 +85,10 @@ struct pbt_task_ops {
   pbt_status (*train)(struct pbt_task *task, int64_t n_steps,
                       struct pbt_train_report *report);
 
-  /* Scores all samples of a split.  Leaves the state's bytes unchanged. */
+  /* Scores a part of a split; PBT_ERR_INTERNAL if it reaches beyond the split.  Leaves
+   * the state's bytes unchanged. */
   pbt_status (*evaluate)(struct pbt_task *task, enum pbt_split split,
-                         struct pbt_scores *scores);
+                         struct pbt_part part, struct pbt_scores *scores);
 
   /* Borrowed until close. */
   const struct pbt_state *(*state)(const struct pbt_task *task);
@@ -93,6 +104,8 @@ struct pbt_task_ops {
   /* Shared data: bytes wanted and one filling of them, before any open.  NULL: none. */
   pbt_status (*data_probe)(const struct pbt_job *job, size_t *bytes);
   pbt_status (*data_load)(const struct pbt_job *job, void *data, size_t bytes);
+  /* Samples in a split.  NULL: a split has no parts, and evaluate() heeds none. */
+  int64_t (*split_size)(const struct pbt_task *task, enum pbt_split split);
   /* Optimiser steps in one pass over the training data.  NULL: the job cannot count in
    * epochs. */
   double (*epoch_steps)(const struct pbt_task *task);

@@ -224,7 +224,7 @@ START_TEST(constant_and_linear_schedules_end_where_they_must) {
       ck_ok(task->ops->train(task, 13, &trained)); // slices do not matter
       ck_ok(task->ops->train(task, 7, &trained));
     }
-    ck_ok(task->ops->evaluate(task, PBT_SPLIT_VALIDATION, &scores));
+    ck_ok(task->ops->evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
     ck_assert_double_eq_tol(scores.accuracy, list[k].q, list[k].q > 1 ? 5e-6 : 5e-4);
     task->ops->close(task);
   }

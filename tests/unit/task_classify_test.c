@@ -78,7 +78,7 @@ static double train(struct world *world, struct pbt_task *task, int64_t steps) {
 static struct pbt_scores score(struct world *world, struct pbt_task *task,
                                enum pbt_split split) {
   struct pbt_scores scores;
-  ck_ok(world->ops->evaluate(task, split, &scores));
+  ck_ok(world->ops->evaluate(task, split, (struct pbt_part){0}, &scores));
   return scores;
 }
 
@@ -115,6 +115,26 @@ START_TEST(it_learns_and_scores_each_split) {
   ck_assert_int_eq(score(&world, task, PBT_SPLIT_TEST).count, 200);
   ck_assert_double_gt(score(&world, task, PBT_SPLIT_TRAIN).accuracy, after.accuracy);
   ck_assert_double_eq(world.ops->epoch_steps(task), 16.0);
+  world.ops->close(task);
+  close_world(&world);
+}
+END_TEST
+
+START_TEST(a_split_can_be_scored_in_parts) {
+  struct world world = open_world();
+  struct pbt_task *task = open_task(&world, 0);
+  struct pbt_scores whole = score(&world, task, PBT_SPLIT_VALIDATION), part, rest, none;
+  const enum pbt_split split = PBT_SPLIT_VALIDATION;
+  ck_ok(world.ops->evaluate(task, split, (struct pbt_part){0, 77}, &part));
+  ck_ok(world.ops->evaluate(task, split, (struct pbt_part){.begin = 77}, &rest));
+  ck_assert_int_eq(part.count, 77);
+  ck_assert_int_eq(rest.count, world.ops->split_size(task, split) - 77);
+  double sum = part.loss * 77 + rest.loss * (double)rest.count;
+  ck_assert_double_eq_tol(sum, whole.loss * (double)whole.count, 1e-9);
+  ck_fails(world.ops->evaluate(task, split, (struct pbt_part){0, 201}, &none),
+           PBT_ERR_INTERNAL, "beyond its split");
+  ck_fails(world.ops->evaluate(task, split, (struct pbt_part){200, 0}, &none),
+           PBT_ERR_INTERNAL, "beyond its split");
   world.ops->close(task);
   close_world(&world);
 }
@@ -313,6 +333,7 @@ START_TEST(a_member_is_weighed_without_data) {
 END_TEST
 
 PBT_TEST_MAIN("task_classify", it_learns_and_scores_each_split,
+              a_split_can_be_scored_in_parts,
               slices_add_up_and_scoring_between_them_changes_nothing,
               an_image_is_enough_to_go_on_from, a_receiver_keeps_its_own_stream,
               a_restart_is_fresh_but_for_the_step_count,

@@ -202,6 +202,24 @@ static pbt_status train_classify(struct pbt_task *task, int64_t n_steps,
   return PBT_OK;
 }
 
+struct by_class {
+  double recall, loss; // means over the classes that occur in truth
+};
+
+static struct by_class mean_by_class(const struct pbt_tally *tally, int32_t n_class) {
+  struct by_class sum = {0};
+  int32_t n = 0;
+  for (int32_t k = 0; k < n_class; k++) {
+    double actual = (double)tally->actual[k];
+    if (actual > 0) {
+      sum.recall += (double)tally->true_positive[k] / actual;
+      sum.loss += tally->class_loss[k] / actual;
+      n++;
+    }
+  }
+  return (struct by_class){sum.recall / n, sum.loss / n};
+}
+
 /* The mean over the classes that occur, in truth or in answers, of the harmonic mean of
  * precision and recall: 2 TP / (predicted + actual). */
 static double macro_f1(const struct pbt_tally *tally, int32_t n_class) {
@@ -217,22 +235,45 @@ static double macro_f1(const struct pbt_tally *tally, int32_t n_class) {
   return n > 0 ? sum / n : 0.0;
 }
 
+static struct pbt_scores scores_of(const struct pbt_tally *tally, int32_t n_class) {
+  const double nan = (double)NAN, n = (double)tally->count;
+  if (!isfinite(tally->loss / n)) {
+    return (struct pbt_scores){.loss = nan,
+                               .accuracy = nan,
+                               .macro_f1 = nan,
+                               .balanced_accuracy = nan,
+                               .balanced_loss = nan,
+                               .count = tally->count};
+  }
+  struct by_class mean = mean_by_class(tally, n_class);
+  return (struct pbt_scores){.loss = tally->loss / n,
+                             .accuracy = (double)tally->correct / n,
+                             .macro_f1 = macro_f1(tally, n_class),
+                             .balanced_accuracy = mean.recall,
+                             .balanced_loss = mean.loss,
+                             .count = tally->count};
+}
+
 static pbt_status evaluate_classify(struct pbt_task *task, enum pbt_split split,
-                                    struct pbt_scores *scores) {
+                                    struct pbt_part part, struct pbt_scores *scores) {
   struct classify *self = (struct classify *)task;
   int64_t begin, count;
   pbt_data_range(self->data, split, &begin, &count);
-  struct pbt_tally tally = {0};
-  PBT_TRY(pbt_net_evaluate(self->net, self->dataset, begin, count, &tally));
-  double n = (double)tally.count;
-  *scores = (struct pbt_scores){.loss = tally.loss / n,
-                                .accuracy = (double)tally.correct / n,
-                                .macro_f1 = macro_f1(&tally, self->spec.n_class),
-                                .count = tally.count};
-  if (!isfinite(scores->loss)) {
-    scores->loss = scores->accuracy = scores->macro_f1 = (double)NAN;
+  if (part.begin < 0 || part.begin >= count || part.count < 0 ||
+      part.count > count - part.begin) {
+    return PBT_BUG("a part that reaches beyond its split");
   }
+  int64_t wanted = part.count > 0 ? part.count : count - part.begin;
+  struct pbt_tally tally = {0};
+  PBT_TRY(pbt_net_evaluate(self->net, self->dataset, begin + part.begin, wanted, &tally));
+  *scores = scores_of(&tally, self->spec.n_class);
   return PBT_OK;
+}
+
+static int64_t split_size_classify(const struct pbt_task *task, enum pbt_split split) {
+  int64_t begin, count;
+  pbt_data_range(((const struct classify *)task)->data, split, &begin, &count);
+  return count;
 }
 
 static const struct pbt_state *state_classify(const struct pbt_task *task) {
@@ -363,6 +404,7 @@ const struct pbt_task_ops pbt_task_classify = {
     .state_map = state_map_classify,
     .data_probe = data_probe_classify,
     .data_load = data_load_classify,
+    .split_size = split_size_classify,
     .epoch_steps = epoch_steps_classify,
     .slice_steps = slice_steps_classify,
     .describe = describe_classify,

@@ -152,11 +152,15 @@ static pbt_status train_toy(struct pbt_task *task, int64_t n_steps,
 }
 
 static pbt_status evaluate_toy(struct pbt_task *task, enum pbt_split split,
-                               struct pbt_scores *scores) {
-  (void)split; // one surface, no samples
+                               struct pbt_part part, struct pbt_scores *scores) {
+  (void)split, (void)part; // one surface, no samples
   double q = quality((const struct toy *)task);
-  *scores =
-      (struct pbt_scores){.loss = PEAK - q, .accuracy = q, .macro_f1 = q, .count = 1};
+  *scores = (struct pbt_scores){.loss = PEAK - q,
+                                .accuracy = q,
+                                .macro_f1 = q,
+                                .balanced_accuracy = q,
+                                .balanced_loss = PEAK - q,
+                                .count = 1};
   return PBT_OK;
 }
 

@@ -15,7 +15,9 @@
 enum { ALIGNMENT = 64 };
 
 static const struct pbt_source_ops *const source_ops[] = {
-    [PBT_SOURCE_DIGITS] = &pbt_source_digits, [PBT_SOURCE_IDX] = &pbt_source_idx};
+    [PBT_SOURCE_DIGITS] = &pbt_source_digits,
+    [PBT_SOURCE_IDX] = &pbt_source_idx,
+    [PBT_SOURCE_CIFAR10] = &pbt_source_cifar10};
 
 static uint64_t aligned(uint64_t bytes) {
   return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -13,16 +13,18 @@
 
 #include "base/status.h"
 
-enum pbt_source_kind { PBT_SOURCE_DIGITS, PBT_SOURCE_IDX };
+enum pbt_source_kind { PBT_SOURCE_DIGITS, PBT_SOURCE_IDX, PBT_SOURCE_CIFAR10 };
 
 /* What to load; paths borrowed for the call. */
 struct pbt_data_source {
   enum pbt_source_kind kind;
-  const char *folder;                                                  // idx
-  const char *train_images, *train_labels, *test_images, *test_labels; // names in folder
-  int64_t train_size, test_size; // digits: how many; idx: 0 = all, else the first so many
-  double validation;             // share of the training images held out
-  uint64_t seed;                 // of digits and split
+  const char *folder;                      // idx, cifar10
+  const char *train_images, *train_labels; // idx: names in folder
+  const char *test_images, *test_labels;
+  int64_t train_size,
+      test_size;     // digits: how many; files: 0 = all, else the first so many
+  double validation; // share of the training images held out
+  uint64_t seed;     // of digits and split
 };
 
 enum pbt_split { PBT_SPLIT_TRAIN, PBT_SPLIT_VALIDATION, PBT_SPLIT_TEST };

@@ -31,5 +31,6 @@ struct pbt_source_ops {
 
 extern const struct pbt_source_ops pbt_source_digits;
 extern const struct pbt_source_ops pbt_source_idx;
+extern const struct pbt_source_ops pbt_source_cifar10;
 
 #endif

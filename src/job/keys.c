@@ -18,7 +18,7 @@ static const char *const seeding_word[] = {"random", "latin", "sobol", "grid"};
 static const char *const metric_word[] = {"accuracy", "loss", "macro_f1"};
 static const char *const sense_word[] = {"maximize", "minimize"};
 static const char *const network_word[] = {"mlp", "lenet5"};
-static const char *const data_word[] = {"digits", "idx"};
+static const char *const data_word[] = {"digits", "idx", "cifar10"};
 static const char *const optimizer_word[] = {"sgd"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
 static const char *const exploit_word[] = {"truncation", "none", "tournament", "ttest",
@@ -123,10 +123,11 @@ static const struct pbt_key table[] = {
      .help = "Units of each hidden layer."},
 
     {"data.kind", PBT_KEY_WORD, AT(data.kind), WORDS(data_word), CLASSIFY_ONLY,
-     .help = "Digits that are drawn on the spot, or files in the IDX format of MNIST."},
+     .help = "Digits that are drawn on the spot, files in the IDX format of MNIST, or "
+             "CIFAR-10's binary files."},
     {"data.folder", PBT_KEY_TEXT, TEXT_AT(data.folder), .required = true,
-     .when = "data.kind", .when_words = 1u << PBT_DATA_IDX,
-     .help = "Where the four files are; relative to where the program is started."},
+     .when = "data.kind", .when_words = 1u << PBT_DATA_IDX | 1u << PBT_DATA_CIFAR10,
+     .help = "Where the files are; relative to where the program is started."},
     {"data.train_images", PBT_KEY_TEXT, TEXT_AT(data.train_images),
      .fallback_text = "train-images-idx3-ubyte", .when = "data.kind",
      .when_words = 1u << PBT_DATA_IDX,
@@ -144,11 +145,11 @@ static const struct pbt_key table[] = {
      .when_words = 1u << PBT_DATA_IDX,
      .help = "Name in the folder; `.gz` is tried as well."},
     {"data.train_size", PBT_KEY_INTEGER, AT(data.train_size), FROM_TO(0, 1e8),
-     .computed = "digits: 12000; idx: 0", CLASSIFY_ONLY,
-     .help = "Images to train and validate with; idx: at most so many, 0 for all."},
+     .computed = "digits: 12000; files: 0", CLASSIFY_ONLY,
+     .help = "Images to train and validate with; of files at most so many, 0 for all."},
     {"data.test_size", PBT_KEY_INTEGER, AT(data.test_size), FROM_TO(0, 1e8),
-     .computed = "digits: 4000; idx: 0", CLASSIFY_ONLY,
-     .help = "Images to test with; idx: at most so many, 0 for all."},
+     .computed = "digits: 4000; files: 0", CLASSIFY_ONLY,
+     .help = "Images to test with; of files at most so many, 0 for all."},
     {"data.validation", PBT_KEY_REAL, AT(data.validation),
      .range = {.low = 0, .high = 1, .low_open = true, .high_open = true}, .fallback = 0.1,
      CLASSIFY_ONLY, .help = "Share of the training images that fitness is measured on."},

@@ -1,25 +1,10 @@
 /* IDX files as people have them: whole, gzipped, and broken in every way we know of. */
-#include <fcntl.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <zlib.h>
 
-#include "base/file.h"
-#include "base/memory.h"
-#include "data/data.h"
-#include "tests/test.h"
+#include "tests/unit/data_support.h"
 
 enum { N_TRAIN = 60, N_TEST = 20, H = 5, W = 4, CLASSES = 3 };
-
-/* A folder of its own for each test, with a good data set in it. */
-struct files {
-  char folder[64];
-  struct pbt_data_source source;
-};
 
 static const char *const name[2][2] = {{"train-images", "train-labels"},
                                        {"test-images", "test-labels"}};
@@ -54,32 +39,6 @@ static size_t make_file(int set, int labels, uint8_t *to) {
   return used;
 }
 
-static void put_file(const struct files *files, const char *file, const void *data,
-                     size_t bytes) {
-  char path[128];
-  snprintf(path, sizeof path, "%s/%s", files->folder, file);
-  FILE *out = fopen(path, "wb");
-  ck_assert_ptr_nonnull(out);
-  ck_assert_uint_eq(fwrite(data, 1, bytes, out), bytes);
-  fclose(out);
-}
-
-static void put_gzip(const struct files *files, const char *file, const void *data,
-                     size_t bytes) {
-  char path[128];
-  snprintf(path, sizeof path, "%s/%s", files->folder, file);
-  gzFile out = gzopen(path, "wb");
-  ck_assert_ptr_nonnull(out);
-  ck_assert_int_eq(gzwrite(out, data, (unsigned)bytes), (int)bytes);
-  ck_assert_int_eq(gzclose(out), Z_OK);
-}
-
-static void drop_file(const struct files *files, const char *file) {
-  char path[128];
-  snprintf(path, sizeof path, "%s/%s", files->folder, file);
-  ck_ok(pbt_file_remove(path));
-}
-
 static struct files make_files(void) {
   struct files files = {.folder = "idx_XXXXXX"};
   ck_assert_ptr_nonnull(mkdtemp(files.folder));
@@ -98,35 +57,6 @@ static struct files make_files(void) {
                                           .validation = 0.2,
                                           .seed = 1};
   return files;
-}
-
-static pbt_status load(struct files *files, struct pbt_data_header **header) {
-  files->source.folder = files->folder;
-  *header = NULL;
-  size_t bytes = 0;
-  PBT_TRY(pbt_data_probe(&files->source, &bytes));
-  void *block = NULL;
-  PBT_TRY(pbt_mem_alloc(bytes, &block));
-  pbt_status status = pbt_data_load(&files->source, block, bytes);
-  if (status != PBT_OK) {
-    pbt_mem_free(block);
-    return status;
-  }
-  *header = block;
-  return PBT_OK;
-}
-
-static void end(struct files *files, struct pbt_data_header *header) {
-  pbt_mem_free(header);
-  ck_ok(pbt_file_remove(files->folder));
-  ck_assert_int_eq(pbt_mem_balance(), 0);
-}
-
-/* Loading must fail with these words; what was loaded is nothing. */
-static void must_fail(struct files *files, pbt_status status, const char *words) {
-  struct pbt_data_header *header;
-  ck_fails(load(files, &header), status, words);
-  end(files, NULL);
 }
 
 START_TEST(every_sample_arrives_once_with_its_label) {
@@ -217,7 +147,7 @@ END_TEST
 START_TEST(a_missing_file_is_named_with_what_was_tried) {
   struct files files = make_files();
   drop_file(&files, "test-labels");
-  must_fail(&files, PBT_ERR_MISSING, "test-labels: no such file of labels, nor with");
+  must_fail(&files, PBT_ERR_MISSING, "test-labels: no such IDX file of labels, nor with");
 }
 END_TEST
 

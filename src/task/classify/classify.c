@@ -295,8 +295,9 @@ static void *state_map_classify(struct pbt_task *task) {
 }
 
 static struct pbt_data_source source_of(const struct pbt_job *job) {
-  static const enum pbt_source_kind kind[] = {
-      [PBT_DATA_DIGITS] = PBT_SOURCE_DIGITS, [PBT_DATA_IDX] = PBT_SOURCE_IDX};
+  static const enum pbt_source_kind kind[] = {[PBT_DATA_DIGITS] = PBT_SOURCE_DIGITS,
+                                              [PBT_DATA_IDX] = PBT_SOURCE_IDX,
+                                              [PBT_DATA_CIFAR10] = PBT_SOURCE_CIFAR10};
   return (struct pbt_data_source){.kind = kind[job->data.kind],
                                   .folder = job->data.folder,
                                   .train_images = job->data.train_images,

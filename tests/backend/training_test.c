@@ -1,4 +1,4 @@
-/* What surrounds the layers: batches, the loss, the update, and a small stack whole. */
+/* What surrounds the layers: batches, the loss, and a small stack whole. */
 #include <math.h>
 #include <string.h>
 
@@ -135,48 +135,6 @@ START_TEST(nan_logit_is_never_correct) {
       ck_assert(!isnan(s.dz[c]));
     }
     ck_assert_int_eq(predicted, 16);
-  }
-}
-END_TEST
-
-/* ---- update ---- */
-
-START_TEST(sgd_matches_the_reference) {
-  const int64_t sizes[] = {1, 15, 16, 17, 1000, 61706};
-  for (size_t k = 0; k < 6; k++) {
-    int64_t n = sizes[k];
-    size_t bytes = (size_t)n * sizeof(float);
-    float *w = malloc(bytes), *g = malloc(bytes), *v = malloc(bytes);
-    support_fill(w, n, 1, false);
-    support_fill(g, n, 2, false);
-    support_fill(v, n, 3, false);
-    struct pbt_step step = {
-        .hyper = {.lr = 0.1F, .momentum = 0.9F, .weight_decay = 1e-2F}};
-    struct pbt_backend *b = support_open();
-    struct pbt_update_io io = {.n = n,
-                               .weight = memory(b, bytes + 4, NULL),
-                               .gradient = memory(b, bytes, g),
-                               .moment = {memory(b, bytes + 4, NULL)},
-                               .step = memory(b, sizeof step, &step)};
-    ck_ok(b->ops->write(b, io.weight, w, bytes));
-    ck_ok(b->ops->write(b, io.moment[0], v, bytes));
-    ck_ok(b->ops->update(b, &io));
-    float *w1 = calloc(1, bytes + 4), *v1 = calloc(1, bytes + 4);
-    ck_ok(b->ops->read(b, w1, io.weight, bytes + 4));
-    ck_ok(b->ops->read(b, v1, io.moment[0], bytes + 4));
-    for (int64_t i = 0; i < n; i++) {
-      double moment = (double)step.hyper.momentum * v[i] +
-                      (g[i] + (double)step.hyper.weight_decay * w[i]);
-      ck_assert_double_eq_tol(v1[i], moment, 3e-7);
-      ck_assert_double_eq_tol(w1[i], w[i] - (double)step.hyper.lr * moment, 3e-7);
-    }
-    ck_assert(w1[n] == 0 && v1[n] == 0); // nothing past the end
-    const void *all[] = {io.weight, io.gradient, io.moment[0], io.step};
-    for (size_t i = 0; i < 4; i++) {
-      b->ops->release(b, (void *)all[i]);
-    }
-    b->ops->close(b);
-    free(w), free(g), free(v), free(w1), free(v1);
   }
 }
 END_TEST
@@ -486,7 +444,6 @@ int main(void) {
   }
   const TTest *const list[] = {loss_and_its_gradient_match_the_reference,
                                nan_logit_is_never_correct,
-                               sgd_matches_the_reference,
                                batches_match_a_plain_loop,
                                an_epoch_takes_every_sample_once,
                                gradients_match_finite_differences,

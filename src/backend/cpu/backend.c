@@ -3,6 +3,7 @@
  * kernels are those of the best instruction set this processor has, or of the one asked
  * for.
  */
+#include <math.h> // sqrt
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,14 +146,41 @@ static pbt_status loss_cpu(struct pbt_backend *backend, const struct pbt_loss_io
   return PBT_OK;
 }
 
+/* The factor that brings the gradient down to clip_norm. */
+static double clip_scale(const struct cpu_backend *cpu,
+                         const struct cpu_update_call *call) {
+  pbt_cpu_threads_run(cpu->threads, cpu->kernels->update_squares, call, CPU_SHARES);
+  double sum = 0, most = (double)call->io->step->hyper.clip_norm;
+  for (int share = 0; share < CPU_SHARES; share++) {
+    sum += call->squares[share];
+  }
+  double length = sqrt(sum); // exact by IEEE 754
+  return length > most ? most / length : 1;
+}
+
 static pbt_status update_cpu(struct pbt_backend *backend,
                              const struct pbt_update_io *io) {
-  if (io->kind != PBT_SGD || io->nesterov || io->decoupled) {
-    return PBT_BUG("an optimiser that the CPU backend does not have");
-  }
   const struct cpu_backend *cpu = cpu_of(backend);
+  const struct pbt_hyper *hyper = &io->step->hyper;
+  double squares[CPU_SHARES], lr = (double)hyper->lr, decay = (double)hyper->weight_decay;
+  struct cpu_update_call call = {.io = io,
+                                 .scale = 1,
+                                 .keep = io->decoupled ? (float)(1 - lr * decay) : 1,
+                                 .decay = io->decoupled ? 0 : hyper->weight_decay,
+                                 .rate = hyper->lr,
+                                 .squares = squares};
+  if (hyper->clip_norm > 0) {
+    call.scale = (float)clip_scale(cpu, &call);
+  }
+  if (io->kind == PBT_ADAM) {
+    double *c = io->weight_sum;
+    c[0] = (double)hyper->beta1 * c[0] + (1 - (double)hyper->beta1);
+    c[1] = (double)hyper->beta2 * c[1] + (1 - (double)hyper->beta2);
+    call.rate = (float)(lr / c[0]);
+    call.inverse = (float)(1 / c[1]);
+  }
   int64_t vectors = (io->n + CPU_LANES - 1) / CPU_LANES;
-  pbt_cpu_threads_run(cpu->threads, cpu->kernels->update_sgd, io, (int32_t)vectors);
+  pbt_cpu_threads_run(cpu->threads, cpu->kernels->update, &call, (int32_t)vectors);
   return PBT_OK;
 }
 

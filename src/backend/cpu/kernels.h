@@ -76,6 +76,18 @@ struct cpu_gather_call {
   float *x;
 };
 
+/* One optimiser step: what follows from the hyperparameters and the gradient's length. */
+enum { CPU_SHARES = 64 }; // in which the length is summed, whatever the threads
+struct cpu_update_call {
+  const struct pbt_update_io *io;
+  float scale;     // of the gradient, below 1 where it is clipped
+  float keep;      // of each weight: 1 - lr weight_decay where decay is decoupled, else 1
+  float decay;     // weight_decay where it is not, else 0
+  float rate;      // lr; ADAM: lr / c1
+  float inverse;   // ADAM: 1 / c2
+  double *squares; // (CPU_SHARES)
+};
+
 struct cpu_kernels {
   const char *name;
   cpu_range *conv_forward;   // struct cpu_conv_call; units: blocks x rows of y
@@ -93,7 +105,8 @@ struct cpu_kernels {
   cpu_range *dense_dweight;   // units: tiles of outputs
   cpu_range *gather;          // units: blocks
   void (*loss)(const struct pbt_loss_io *io);
-  cpu_range *update_sgd;            // struct pbt_update_io; units: vectors of 16
+  cpu_range *update;                // struct cpu_update_call; units: vectors of 16
+  cpu_range *update_squares;        // units: CPU_SHARES
   void (*exp)(int32_t n, float *x); // in place, n a multiple of 16; for the tests
 };
 

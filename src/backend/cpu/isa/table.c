@@ -21,6 +21,7 @@ const struct cpu_kernels KERNEL(kernels) = {
     .dense_dweight = KERNEL(dense_dweight),
     .gather = KERNEL(gather),
     .loss = KERNEL(loss),
-    .update_sgd = KERNEL(update_sgd),
+    .update = KERNEL(update),
+    .update_squares = KERNEL(update_squares),
     .exp = KERNEL(exp),
 };

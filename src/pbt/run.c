@@ -150,11 +150,12 @@ static pbt_status print_check(struct launch *launch) {
 
 /* ---- the run folder, rank 0 ---- */
 
-/* What a launch leaves that was killed before it had written its job. */
+/* What a launch leaves that was killed before it had written its job: a lock, or what
+ * was to become one (lock.HOST.PID), and temporary files. */
 static bool is_leftover(const char *name) {
   size_t n = strlen(name);
   return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lock") == 0 ||
-         (n > 4 && strcmp(name + n - 4, ".tmp") == 0);
+         strncmp(name, "lock.", 5) == 0 || (n > 4 && strcmp(name + n - 4, ".tmp") == 0);
 }
 
 static bool is_empty_folder(const char *path) {

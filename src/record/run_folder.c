@@ -22,6 +22,7 @@
 #include "base/memory.h" // pbt_mem_alloc
 #include "base/text.h"   // pbt_text_add
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -301,12 +302,45 @@ static pbt_status acquire(const char *run, const char *lock, const struct holder
   return refuse(run, lock, parse_holder(text, &holder) ? &holder : NULL);
 }
 
+/* May the holder of the lock remove this file?  lock.HOST.PID (also with ".tmp") of a
+ * process of this host that died while it took a lock; and lock.DIGEST, the right to
+ * replace a lock that is no longer there. */
+static bool is_litter(const char *name, const struct holder *us) {
+  char prefix[WORD + 8];
+  size_t n = (size_t)snprintf(prefix, sizeof prefix, "lock.%s.", us->host);
+  if (strncmp(name, prefix, n) == 0) {
+    long long pid = strtoll(name + n, NULL, 10);
+    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+  }
+  n = sizeof "lock." - 1;
+  return strncmp(name, "lock.", n) == 0 && strspn(name + n, "0123456789abcdef") == 16 &&
+         name[n + 16] == '\0';
+}
+
+/* Best effort, by who holds the lock. */
+static void sweep(const char *run, const struct holder *us) {
+  char path[PBT_PATH_BYTES];
+  DIR *folder = opendir(run);
+  if (folder == NULL) {
+    return;
+  }
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    if (is_litter(entry->d_name, us) &&
+        snprintf(path, sizeof path, "%s/%s", run, entry->d_name) < PBT_PATH_BYTES) {
+      unlink(path);
+    }
+  }
+  closedir(folder);
+}
+
 pbt_status pbt_run_lock(const char *run, bool take_over) {
   char lock[PBT_PATH_BYTES];
   PBT_TRY(pbt_file_make_folders(run));
   PBT_TRY(lock_path(run, lock));
   struct holder us = ourselves();
-  return acquire(run, lock, &us, take_over, 0);
+  PBT_TRY(acquire(run, lock, &us, take_over, 0));
+  sweep(run, &us);
+  return PBT_OK;
 }
 
 static bool is_ours(const char *run) {

@@ -3,6 +3,7 @@
 #
 #   tests/run.sh [CTEST ARGUMENT...]     for instance: tests/run.sh -L unit
 #
+# Without arguments all but those labelled `long` run (tests/crash).
 # Lists every skipped test with its reason; a skip that tests/skips.txt does not allow is a
 # failure.  Real data is used if it lies in ../shared/data beside the repository.
 set -euo pipefail
@@ -16,6 +17,9 @@ fi
 
 "$root/jobs/prepare.sh" test "-DPBT_DATA_DIR=$data"
 
+if [ $# = 0 ]; then
+  set -- -LE long
+fi
 report=$build/tests.xml
 rm -f "$report"
 # The exit code is the report's: ctest does not know which skips are allowed.

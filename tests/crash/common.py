@@ -6,6 +6,7 @@ digests that the manifest holds tell it.
 """
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -47,7 +48,7 @@ every = 1
 hdf5 = threading.Lock()  # h5py is used from several threads
 
 
-def write_job(folder, members=4, steps=5, generations=4, **_):
+def write_job(folder, members=4, steps=5, generations=4):
     path = pathlib.Path(folder, "job.toml")
     path.write_text(JOB.format(members=members, steps=steps, generations=generations))
     return path
@@ -140,6 +141,58 @@ def result(run):
             found[words[1]] = words[2:]
     found["RUN/best.h5"] = pathlib.Path(run, "best.h5").read_bytes()
     return found
+
+
+class Left:
+    """What a launch that came to a bad end left: to be looked at before the next one."""
+
+    def __init__(self, run):
+        self.run = pathlib.Path(run)
+        self.logged = generations_logged(run)
+        numbers = sets(run)
+        self.newest = numbers[-1] if numbers else None
+        self.finished = bool(numbers) and "\nfinished 1\n" in manifest(run, self.newest)
+
+    def lineage_faults(self, tool, expected):
+        """All generations of the live log are in the lineage, with the right numbers."""
+        if self.logged == 0:
+            return []
+        try:  # h5py would wait for ever for a damaged file
+            done = subprocess.run([tool, "summary", str(self.run), "--json"],
+                                  capture_output=True, text=True, timeout=60)
+            found = re.search(r'"generations": (\d+)', done.stdout)
+            if done.returncode != 0 or found is None:
+                return [f"the lineage cannot be read: {done.stderr.strip()}"]
+            if int(found[1]) < self.logged:
+                return [f"the live log tells of {self.logged} generations, the lineage of "
+                        f"{found[1]}"]
+            got = lineage(self.run, self.logged)
+        except (subprocess.TimeoutExpired, OSError) as error:
+            return [f"the lineage cannot be read: {error}"]
+        wrong = [name for name, (_, data) in got.items()
+                 if data != expected[name][1][:len(data)]]
+        return [f"wrong in the lineage: {', '.join(wrong)}"] if wrong else []
+
+    def faults(self, again, expected, may_lose=1):
+        """What is wrong with the launch after it, which should have finished the run."""
+        if again.code != 0 or again.lines:
+            return [f"going on gave exit code {again.code}: {again.tail()}"]
+        found = []
+        came_from = again.resumed_from()
+        if not self.finished:
+            if self.newest is not None and (came_from or (0,))[0] != self.newest:
+                found.append(f"went on from {came_from}, but checkpoint {self.newest} was "
+                             "committed")
+            if self.logged - (came_from[1] if came_from else 0) > may_lose:
+                found.append(f"lost {self.logged} generations, went on from {came_from}")
+        strange = [w for w in again.warnings if not any(
+            known in w for known in ("took over", "old checkpoints", "not used"))]
+        if strange:
+            found.append(f"warned: {strange}")
+        left = leftovers(self.run)
+        if left:
+            found.append(f"left behind: {', '.join(left)}")
+        return found + differences(expected, result(self.run))
 
 
 def differences(expected, got):

@@ -32,7 +32,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -121,27 +120,6 @@ def check_fault(ended, point, fired):
     return [f"exit code 0 but a line: {ended.lines}"] if ended.code == 0 and ended.lines else []
 
 
-def check_lineage(run, logged, expected):
-    """All generations of the live log are in the lineage, with the right numbers."""
-    if logged == 0:
-        return []
-    try:
-        done = subprocess.run([tool, "summary", str(run), "--json"], capture_output=True,
-                              text=True, timeout=60)
-        found = re.search(r'"generations": (\d+)', done.stdout)
-        if done.returncode != 0 or found is None:
-            return [f"the lineage cannot be read: {done.stderr.strip()}"]
-        if int(found[1]) < logged:
-            return [f"the live log tells of {logged} generations, the lineage of {found[1]}"]
-        # a parent is decided with the budget in view; every number is compared at the end
-        got = common.lineage(run, logged)
-        wrong = [name for name, (_, data) in got.items()
-                 if data != expected[name][1][:len(data)]]
-    except (subprocess.TimeoutExpired, OSError) as error:
-        return [f"the lineage cannot be read: {error}"]
-    return [f"wrong in the lineage: {', '.join(wrong)}"] if wrong else []
-
-
 def try_point(point, expected):
     """(words about what is wrong, exit code, did the fault happen)."""
     with tempfile.TemporaryDirectory(prefix="pbt-crash-", dir=common.scratch()) as name:
@@ -152,27 +130,10 @@ def try_point(point, expected):
                         on=int(point.mode.endswith("+")))
         fired = len(calls(folder, point.rank)) >= point.call
         found = check_fault(ended, point, fired)
-        logged = common.generations_logged(run)
-        found += check_lineage(run, logged, expected)
-        sets = common.sets(run)
-        newest = common.manifest(run, sets[-1]) if sets else ""
-        again = plain(folder)
-        if again.code != 0 or again.lines:
-            return found + [f"going on gave exit code {again.code}: {again.tail()}"], \
-                ended.code, fired
-        came_from = again.resumed_from()
-        finished = bool(sets) and "\nfinished 1\n" in newest
-        if sets and not finished and (came_from is None or came_from[0] != sets[-1]):
-            found.append(f"went on from {came_from}, but checkpoint {sets[-1]} was committed")
-        if not finished and logged - (came_from[1] if came_from else 0) > MAY_LOSE:
-            found.append(f"lost {logged} generations, went on from {came_from}")
-        if again.warnings and not any("took over" in w or "old checkpoints" in w or
-                                      "not used" in w for w in again.warnings):
-            found.append(f"warned: {again.warnings}")
-        left = common.leftovers(run)
-        if left:
-            found.append(f"left behind: {', '.join(left)}")
-        return found + common.differences(expected, common.result(run)), ended.code, fired
+        left = common.Left(run)
+        found += left.lineage_faults(tool, expected)
+        found += left.faults(plain(folder), expected, MAY_LOSE)
+        return found, ended.code, fired
 
 
 # ---------------------------------------------------------------- which points

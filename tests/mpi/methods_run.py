@@ -67,7 +67,7 @@ def settings(words):
 
 
 def killed_and_resumed(job, words, folder, ranks):
-    """Rank 1 is killed in its fourth generation; others go on from the last checkpoint."""
+    """Rank 1 is killed at its 14th scoring; others go on from the last checkpoint."""
     out = folder + "/killed"
     done = subprocess.run(command(2, job, "-o", out, *words), capture_output=True, text=True,
                           timeout=120, env=dict(os.environ, PBT_FAULT="evaluate:1:14:kill"))
@@ -102,6 +102,8 @@ def test_schedule(name, folder):
     for ranks in (1, 3):
         run(ranks, job, "-o", folder + "/%d" % ranks, *words)
     same_runs(folder + "/1", folder + "/3")
+    killed_and_resumed(job, words, folder, 3)
+    same_runs(folder + "/1", folder + "/killed")
     lr = lineage(folder + "/1")["hparam/lr"]
     if name == "replay":
         assert (lr.T == [0.1, 0.05] + 6 * [0.02]).all(), lr

@@ -40,7 +40,8 @@ static inline struct world open_world(const struct pbt_data_source *source, uint
   struct pbt_net_spec spec;
   ck_ok(pbt_net_lenet5((struct pbt_shape){data->c, data->h, data->w, 0}, data->n_class,
                        &spec));
-  ck_ok(pbt_net_open(world.backend, &spec, batch, &world.net));
+  ck_ok(pbt_net_open(world.backend, &spec, &(struct pbt_net_options){.max_batch = batch},
+                     &world.net));
   ck_ok(pbt_net_init(world.net, seed, 0, 0));
   world.batch = (struct pbt_batch){.dataset = world.dataset, .n = batch, .shuffle = true};
   pbt_data_range(data, PBT_SPLIT_TRAIN, &world.batch.begin, &world.batch.count);

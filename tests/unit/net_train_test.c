@@ -57,7 +57,8 @@ static struct pbt_net *open_net(struct world *world, uint32_t member) {
   struct pbt_net_spec spec;
   ck_ok(pbt_net_lenet5((struct pbt_shape){1, SIDE, SIDE, 0}, 4, &spec));
   struct pbt_net *net = NULL;
-  ck_ok(pbt_net_open(world->backend, &spec, 32, &net));
+  ck_ok(pbt_net_open(world->backend, &spec, &(struct pbt_net_options){.max_batch = 32},
+                     &net));
   ck_ok(pbt_net_init(net, 7, member, 0));
   const struct pbt_hyper hyper = {
       .lr = 0.02f, .momentum = 0.9f, .weight_decay = 1e-3f, .label_smoothing = 0.1f};

@@ -305,8 +305,8 @@ START_TEST(a_task_says_what_it_is) {
   char mean[64];
   snprintf(mean, sizeof mean, "mean = [%.9g]\n", (double)data->mean[0]);
   const char *const line[] = {"network = mlp\n",
-                              "layer.dense1 = dense out 32 relu\n",
-                              "layer.output = dense out 10\n",
+                              "layer.dense1 = dense 32 relu\n",
+                              "layer.output = dense 10\n",
                               "input = [1, 28, 28]\n",
                               "classes = 10\n",
                               mean};

@@ -125,7 +125,8 @@ static pbt_status open_dataset(struct classify *self) {
 static pbt_status open_net(struct classify *self) {
   int64_t batch = self->job->optimizer.batch_size;
   int32_t most = batch > SCORE_BATCH ? (int32_t)batch : SCORE_BATCH;
-  PBT_TRY(pbt_net_open(self->backend, &self->spec, most, &self->net));
+  const struct pbt_net_options options = {.max_batch = most};
+  PBT_TRY(pbt_net_open(self->backend, &self->spec, &options, &self->net));
   PBT_TRY(pbt_net_set_hyper(self->net, &self->hyper));
   return pbt_net_init(self->net, self->job->seed, self->member, 0);
 }
@@ -374,14 +375,9 @@ static pbt_status model_facts_classify(const struct pbt_task *task,
   const struct pbt_data_header *data = self->data;
   pbt_text_add(text, "network = %s\n", self->spec.name);
   for (int32_t i = 0; i < self->spec.n_layer; i++) {
-    const struct pbt_net_layer *layer = &self->spec.layer[i];
-    pbt_text_add(text, "layer.%s = %s out %d", layer->name,
-                 layer->kind == PBT_LAYER_CONV ? "conv" : "dense", layer->out);
-    if (layer->kind == PBT_LAYER_CONV) {
-      pbt_text_add(text, " kernel %d stride %d pad %d pool %d", layer->kernel,
-                   layer->stride, layer->pad, layer->pool);
-    }
-    pbt_text_add(text, "%s\n", layer->relu ? " relu" : "");
+    pbt_text_add(text, "layer.%s = ", self->spec.layer[i].name);
+    pbt_net_layer_words(&self->spec, i, text);
+    pbt_text_add(text, "\n");
   }
   pbt_text_add(text, "input = [%d, %d, %d]\nclasses = %d\n", data->c, data->h, data->w,
                data->n_class);

@@ -72,6 +72,18 @@ struct pbt_layer_desc {
   int32_t stream;        // DROPOUT: tells the layers of a network apart
 };
 
+/* Which random word drops a value: value v of a sample (in c, y, x order, without halo)
+ * of sample i (from 0 in the batch) belongs to word v % 4 of Philox block
+ *
+ *   stream * PBT_DROPOUT_BLOCKS + i * ceil(c h w / 4) + v / 4
+ *
+ * of the stream pbt_rng_open(step->seed, step->member, PBT_RNG_DROPOUT, step->step) (that
+ * is, struct pbt_rng's `block` before the word is drawn), and is dropped if the word is
+ * below floor(dropout * 2^32), dropout taken to double.  What stays is multiplied by
+ * 1.0F / (1.0F - dropout).  Backward draws the same words again, and so wants io->step
+ * and io->training as they were. */
+enum { PBT_DROPOUT_BLOCKS = 1 << 24, PBT_DROPOUT_STREAMS = 256 };
+
 /* The pointers of one call, all in backend memory.  NULL where a call does not want one.
  */
 struct pbt_layer_io {

@@ -17,7 +17,7 @@ static const int32_t batches[] = {1, 16, 17, 64, 100};
 enum { BATCHES = 5 };
 
 static const struct pbt_layer_desc *layers(size_t *n) {
-  static struct pbt_layer_desc list[12];
+  static struct pbt_layer_desc list[20];
   struct pbt_layer_desc all[] = {
       support_conv((struct pbt_shape){1, 28, 28, 2}, 6, 5, 1, 2, 2, true, 0),
       support_conv((struct pbt_shape){6, 14, 14, 0}, 16, 5, 1, 0, 2, true, 0),
@@ -28,6 +28,17 @@ static const struct pbt_layer_desc *layers(size_t *n) {
       support_conv((struct pbt_shape){7, 11, 9, 1}, 3, 3, 1, 1, 2, false, 0),
       support_conv((struct pbt_shape){3, 9, 9, 3}, 4, 7, 1, 3, 0, true, 0),
       support_conv((struct pbt_shape){4, 9, 8, 1}, 5, 3, 2, 1, 2, true, 0),
+      support_conv((struct pbt_shape){16, 16, 16, 1}, 32, 3, 2, 1, 0, false, 1),
+      support_norm((struct pbt_shape){5, 7, 9, 0}, (struct pbt_shape){0}, true, 1),
+      support_norm((struct pbt_shape){8, 4, 5, 0}, (struct pbt_shape){4, 8, 10, 1}, true,
+                   1),
+      support_norm((struct pbt_shape){3, 6, 6, 1}, (struct pbt_shape){3, 6, 6, 1}, false,
+                   0),
+      support_add((struct pbt_shape){3, 6, 6, 1}, (struct pbt_shape){3, 6, 6, 1}, true,
+                  0),
+      support_pool((struct pbt_shape){3, 9, 7, 1}, 3, 2, false, 1),
+      support_pool((struct pbt_shape){64, 8, 8, 1}, 8, 8, true, 0),
+      support_dropout((struct pbt_shape){7, 3, 3, 1}, 3, 0),
   };
   *n = sizeof all / sizeof *all;
   memcpy(list, all, sizeof all);
@@ -38,11 +49,18 @@ static const struct pbt_layer_desc *layers(size_t *n) {
 static uint64_t digest(struct pbt_backend *b, struct pbt_layer_desc desc, int32_t n,
                        float padding) {
   struct bench_layer l = support_layer_new(desc, n, 3, false);
+  l.no_bias = desc.kind == PBT_LAYER_CONV && desc.stride == 2;
+  l.add = n % 2 == 0;
   support_layer_run(b, &l, n, padding);
   uint64_t sum = pbt_digest(l.y, (size_t)l.out * 4);
-  sum = pbt_digest_more(sum, l.dx, (size_t)l.in * 4);
-  sum = pbt_digest_more(sum, l.dweight, (size_t)l.weights * 4);
-  sum = pbt_digest_more(sum, l.dbias, (size_t)desc.out.c * 4);
+  const struct {
+    const float *value;
+    int64_t n;
+  } more[] = {{l.dx, l.in},        {l.dskip, l.skipped}, {l.dweight, l.weights},
+              {l.dbias, l.biases}, {l.mean, l.biases},   {l.variance, l.biases}};
+  for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+    sum = pbt_digest_more(sum, more[i].value, (size_t)more[i].n * 4);
+  }
   support_layer_free(&l);
   return sum;
 }

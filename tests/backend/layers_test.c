@@ -10,24 +10,37 @@
 
 static const double tolerance = 1e-5;
 
+/* Which results are compared; `grid` as support_fill has it. */
+static void compare(const struct bench_layer *l, bool gradients) {
+  const struct pbt_layer_desc *d = &l->desc;
+  double error[] = {support_error(l->y, l->ref_y, l->out),
+                    support_error(l->mean, l->ref_mean, l->biases),
+                    support_error(l->variance, l->ref_variance, l->biases),
+                    support_error(l->dx, l->ref_dx, l->in),
+                    support_error(l->dskip, l->ref_dskip, l->skipped),
+                    support_error(l->dweight, l->ref_dweight, l->weights),
+                    l->no_bias ? 0 : support_error(l->dbias, l->ref_dbias, l->biases)};
+  const char *what[] = {"y", "mean", "variance", "dx", "dskip", "dweight", "dbias"};
+  for (int i = 0; i < (gradients ? 7 : 3); i++) {
+    ck_assert_msg(
+        error[i] <= tolerance,
+        "%s of kind %d, %dx%dx%d -> %dx%dx%d k %d pool %d pad %d stride %d relu "
+        "%d skip %dx%dx%d add %d, batch %d: error %.3g",
+        what[i], d->kind, d->in.c, d->in.h, d->in.w, d->out.c, d->out.h, d->out.w,
+        d->kernel, d->pool, d->pad, d->stride, d->relu, d->skip.c, d->skip.h, d->skip.w,
+        l->add, l->n, error[i]);
+  }
+}
+
 static void check(struct pbt_backend *backend, struct pbt_layer_desc desc, int32_t n,
                   bool grid) {
   struct bench_layer l = support_layer_new(desc, n, (unsigned)(n * 31 + desc.in.w), grid);
+  bool product = desc.kind == PBT_LAYER_CONV || desc.kind == PBT_LAYER_DENSE;
+  l.add = grid == product; // each kind both ways, where gradients are compared or not
+  l.no_bias = desc.kind == PBT_LAYER_CONV && desc.in.c % 2 == 0;
   support_layer_reference(&l);
   support_layer_run(backend, &l, n < 32 ? 32 : n, NAN);
-  double error[] = {support_error(l.y, l.ref_y, l.out),
-                    support_error(l.dx, l.ref_dx, l.in),
-                    support_error(l.dweight, l.ref_dweight, l.weights),
-                    support_error(l.dbias, l.ref_dbias, desc.out.c)};
-  const char *what[] = {"y", "dx", "dweight", "dbias"};
-  for (int i = 0; i < (grid ? 4 : 1); i++) {
-    ck_assert_msg(error[i] <= tolerance,
-                  "%s of %dx%dx%d -> %dx%dx%d k %d pool %d pad %d stride %d relu %d, "
-                  "batch %d: error %.3g",
-                  what[i], desc.in.c, desc.in.h, desc.in.w, desc.out.c, desc.out.h,
-                  desc.out.w, desc.kernel, desc.pool, desc.pad, desc.stride, desc.relu, n,
-                  error[i]);
-  }
+  compare(&l, grid || !product);
   support_layer_free(&l);
 }
 
@@ -116,6 +129,130 @@ START_TEST(dense_shapes_match_the_reference) {
 }
 END_TEST
 
+START_TEST(normalisations_match_the_reference) {
+  const struct pbt_shape none = {0};
+  const struct pbt_layer_desc desc[] = {
+      support_norm((struct pbt_shape){3, 7, 6, 0}, none, true, 1),
+      support_norm((struct pbt_shape){5, 4, 9, 1}, none, false, 0),
+      support_norm((struct pbt_shape){4, 8, 8, 0}, (struct pbt_shape){4, 8, 8, 1}, true,
+                   1),
+      support_norm((struct pbt_shape){2, 5, 3, 1}, (struct pbt_shape){2, 5, 3, 0}, false,
+                   2),
+      support_norm((struct pbt_shape){8, 4, 4, 0}, (struct pbt_shape){4, 8, 8, 1}, true,
+                   1),
+      support_norm((struct pbt_shape){7, 3, 2, 0}, (struct pbt_shape){2, 9, 6, 1}, false,
+                   0),
+  };
+  check_all(desc, COUNT(desc), ragged, COUNT(ragged));
+  /* Of one value a channel no gradient is left: from 15 on. */
+  const struct pbt_layer_desc vector =
+      support_norm((struct pbt_shape){70, 1, 1, 0}, none, true, 0);
+  check_all(&vector, 1, ragged + 1, COUNT(ragged) - 1);
+}
+END_TEST
+
+START_TEST(additions_match_the_reference) {
+  const struct pbt_layer_desc desc[] = {
+      support_add((struct pbt_shape){3, 7, 6, 1}, (struct pbt_shape){3, 7, 6, 0}, true,
+                  1),
+      support_add((struct pbt_shape){6, 4, 3, 0}, (struct pbt_shape){3, 8, 6, 1}, false,
+                  0),
+  };
+  check_all(desc, COUNT(desc), ragged, COUNT(ragged));
+}
+END_TEST
+
+START_TEST(pools_match_the_reference) {
+  const struct pbt_layer_desc desc[] = {
+      support_pool((struct pbt_shape){3, 8, 6, 1}, 2, 2, false, 0),
+      support_pool((struct pbt_shape){2, 9, 7, 0}, 3, 2, false, 1),
+      support_pool((struct pbt_shape){5, 8, 8, 1}, 8, 8, true, 0),
+      support_pool((struct pbt_shape){1, 20, 17, 0}, 17, 1, false, 0),
+      support_pool((struct pbt_shape){3, 7, 5, 0}, 2, 1, true, 0),
+      support_pool((struct pbt_shape){3, 5, 5, 0}, 1, 2, true, 0),
+  };
+  check_all(desc, COUNT(desc), ragged, COUNT(ragged));
+}
+END_TEST
+
+START_TEST(dropout_draws_the_words_it_should) {
+  const struct pbt_layer_desc desc[] = {
+      support_dropout((struct pbt_shape){120, 1, 1, 0}, 0, 0),
+      support_dropout((struct pbt_shape){3, 5, 7, 1}, 2, 0),
+      support_dropout((struct pbt_shape){1, 1, 1, 0}, 255, 1),
+  };
+  check_all(desc, COUNT(desc), ragged, COUNT(ragged));
+}
+END_TEST
+
+START_TEST(scoring_uses_the_running_statistics_and_drops_nothing) {
+  struct pbt_backend *backend = support_open();
+  struct pbt_shape shape = {3, 4, 5, 1};
+  struct pbt_layer_desc desc[] = {support_norm(shape, shape, true, 0),
+                                  support_dropout(shape, 1, 0)};
+  for (int i = 0; i < 2; i++) {
+    struct bench_layer l = support_layer_new(desc[i], 21, 5, false);
+    l.training = false;
+    support_layer_reference(&l);
+    support_layer_run(backend, &l, 32, NAN);
+    compare(&l, false);
+    for (int64_t k = 0; i == 1 && k < l.out; k++) {
+      ck_assert(l.y[k] == l.x[k]);
+    }
+    support_layer_free(&l);
+  }
+  backend->ops->close(backend);
+}
+END_TEST
+
+/* What a mean far from zero costs: nothing of the variance may cancel. */
+START_TEST(a_far_mean_keeps_the_statistics_exact) {
+  struct pbt_backend *backend = support_open();
+  struct bench_layer l = support_layer_new(
+      support_norm((struct pbt_shape){2, 16, 16, 0}, (struct pbt_shape){0}, false, 0), 20,
+      5, true);
+  for (int64_t i = 0; i < l.in; i++) {
+    l.x[i] += 300;
+  }
+  support_layer_reference(&l);
+  support_layer_run(backend, &l, 32, NAN);
+  ck_assert_double_le(support_error(l.mean, l.ref_mean, 2), 1e-6);
+  ck_assert_double_le(support_error(l.variance, l.ref_variance, 2), 1e-6);
+  ck_assert_double_le(support_error(l.y, l.ref_y, l.out), 2e-4); // x itself has 3e-5
+  support_layer_free(&l);
+  backend->ops->close(backend);
+}
+END_TEST
+
+/* Half of a large activation, and other words in another layer, member or step. */
+START_TEST(dropout_masks_differ_where_they_should) {
+  struct pbt_backend *backend = support_open();
+  struct bench_layer l[5];
+  for (int i = 0; i < 5; i++) {
+    l[i] = support_layer_new(
+        support_dropout((struct pbt_shape){64, 5, 5, 0}, i == 1 ? 9 : 2, 0), 64, 5,
+        false);
+    l[i].step.hyper.dropout = 0.5F;
+    l[i].step.member += i == 2;
+    l[i].step.step += i == 3;
+    support_layer_run(backend, &l[i], 64, 0);
+    int64_t dropped = 0, same = 0;
+    for (int64_t k = 0; k < l[i].out; k++) {
+      dropped += l[i].y[k] == 0;
+      same += (l[i].y[k] == 0) == (l[0].y[k] == 0);
+    }
+    double share = (double)dropped / (double)l[i].out;
+    ck_assert_double_eq_tol(share, 0.5, 0.01);
+    double alike = (double)same / (double)l[i].out;
+    ck_assert_double_eq_tol(alike, i == 0 || i == 4 ? 1 : 0.5, 0.01);
+  }
+  for (int i = 0; i < 5; i++) {
+    support_layer_free(&l[i]);
+  }
+  backend->ops->close(backend);
+}
+END_TEST
+
 START_TEST(a_layer_says_its_path) {
   struct pbt_backend *backend = support_open();
   const struct pbt_backend_ops *ops = backend->ops;
@@ -162,10 +299,19 @@ int main(void) {
   if (skip != 0) {
     return skip;
   }
-  const TTest *const list[] = {
-      lenet5_layers_match_the_reference,    resnet20_shapes_match_the_reference,
-      odd_tiled_shapes_match_the_reference, plain_shapes_match_the_reference,
-      dense_shapes_match_the_reference,     a_layer_says_its_path,
-      nan_passes_through_relu_and_pool};
+  const TTest *const list[] = {lenet5_layers_match_the_reference,
+                               resnet20_shapes_match_the_reference,
+                               odd_tiled_shapes_match_the_reference,
+                               plain_shapes_match_the_reference,
+                               dense_shapes_match_the_reference,
+                               normalisations_match_the_reference,
+                               additions_match_the_reference,
+                               pools_match_the_reference,
+                               dropout_draws_the_words_it_should,
+                               scoring_uses_the_running_statistics_and_drops_nothing,
+                               a_far_mean_keeps_the_statistics_exact,
+                               dropout_masks_differ_where_they_should,
+                               a_layer_says_its_path,
+                               nan_passes_through_relu_and_pool};
   return pbt_run_suite("layers", list, COUNT(list), CK_FORK);
 }

@@ -7,14 +7,20 @@
 #ifndef PBT_TESTS_BACKEND_REFERENCE_H
 #define PBT_TESTS_BACKEND_REFERENCE_H
 
+#include <stdbool.h>
+
 #include "backend/backend.h"
 
 /* One layer over a batch; every array as in struct pbt_layer_io.  `place`, one for each
- * output, keeps which place of its pool window won, or -1 where the ReLU was off. */
+ * output, keeps which place of its pool window won, or -1 where the ReLU was off.
+ * Backward adds to dx and dskip what they hold where add says so. */
 struct reference_io {
   int32_t n;
-  const float *x, *weight, *bias, *dy;
-  double *y, *dx, *dweight, *dbias;
+  bool training, add;
+  const float *x, *skip, *weight, *bias, *dy; // bias NULL: none
+  double *y, *dx, *dskip, *dweight, *dbias;
+  double *mean, *variance; // NORM: moved by forward when training
+  const struct pbt_step *step;
   int32_t *place;
 };
 void reference_forward(const struct pbt_layer_desc *desc, const struct reference_io *io);

@@ -6,6 +6,7 @@
  * padding lanes of dy become zero, and dweight reads a copy of x whose padding lanes are
  * zero, so that nothing a padding lane holds, NaN included, reaches a sum.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
@@ -50,8 +51,16 @@ static pbt_status allocate(struct cpu_backend *cpu, int32_t max_batch,
   return PBT_NEW(conv->x.block, &conv->x_last);
 }
 
-pbt_status pbt_cpu_conv_open(struct cpu_backend *cpu, const struct pbt_layer_desc *desc,
-                             int32_t max_batch, struct cpu_conv *conv) {
+static void describe(struct pbt_layer *layer, const char *isa) {
+  const struct cpu_conv *conv = &layer->conv;
+  snprintf(layer->description, sizeof layer->description, "conv %d@%dx%d %s %s%s%s",
+           conv->oc, conv->k, conv->k, isa, conv->tiled ? "tiled" : "plain",
+           conv->relu ? ", fused relu" : "", conv->pool > 0 ? ", fused pool" : "");
+}
+
+static pbt_status open_conv(struct cpu_backend *cpu, const struct pbt_layer_desc *desc,
+                            struct pbt_layer *layer) {
+  struct cpu_conv *conv = &layer->conv;
   const struct pbt_shape *in = &desc->in, *out = &desc->out;
   int32_t stride = desc->stride > 0 ? desc->stride : 1;
   int32_t ch = (in->h + 2 * desc->pad - desc->kernel) / stride + 1;
@@ -81,17 +90,20 @@ pbt_status pbt_cpu_conv_open(struct cpu_backend *cpu, const struct pbt_layer_des
   conv->g = conv->unpool
                 ? pbt_cpu_stride((struct pbt_shape){conv->oc, conv->ch, conv->cw, halo})
                 : conv->y;
-  return allocate(cpu, max_batch, conv);
+  describe(layer, cpu->kernels->name);
+  return allocate(cpu, layer->max_batch, conv);
 }
 
-void pbt_cpu_conv_close(struct cpu_conv *conv) {
+static void close_conv(struct pbt_layer *layer) {
+  struct cpu_conv *conv = &layer->conv;
   pbt_mem_free(conv->place);
   pbt_mem_free(conv->g_memory);
   pbt_mem_free(conv->x_last);
 }
 
-void pbt_cpu_conv_forward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
-                          const struct pbt_layer_io *io) {
+static void conv_forward(const struct cpu_backend *cpu, const struct pbt_layer *layer,
+                         const struct pbt_layer_io *io) {
+  const struct cpu_conv *conv = &layer->conv;
   struct cpu_conv_call call = {.conv = conv, .io = io, .blocks = cpu_blocks(io->n)};
   pbt_cpu_threads_run(cpu->threads, cpu->kernels->conv_forward, &call,
                       call.blocks * conv->oh);
@@ -112,15 +124,19 @@ static const float *clean_tail(const struct cpu_conv *conv,
   return conv->x_last;
 }
 
-void pbt_cpu_conv_backward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
-                           const struct pbt_layer_io *io) {
+static void conv_backward(const struct cpu_backend *cpu, const struct pbt_layer *layer,
+                          const struct pbt_layer_io *io) {
+  const struct cpu_conv *conv = &layer->conv;
   const struct cpu_kernels *kernels = cpu->kernels;
   struct cpu_conv_call call = {.conv = conv,
                                .io = io,
                                .blocks = cpu_blocks(io->n),
                                .x_tail = clean_tail(conv, io),
                                .lane_sums = cpu->scratch};
-  pbt_cpu_threads_run(cpu->threads, kernels->conv_mask_bias, &call, conv->oc);
+  bool ragged = io->n % CPU_LANES != 0, mask = conv->relu && conv->pool == 0;
+  if (io->dbias != NULL || mask || ragged) {
+    pbt_cpu_threads_run(cpu->threads, kernels->conv_mask_bias, &call, conv->oc);
+  }
   if (conv->all_blocks) {
     pbt_cpu_threads_run(cpu->threads, kernels->conv_unpool, &call, call.blocks);
   }
@@ -130,3 +146,6 @@ void pbt_cpu_conv_backward(const struct cpu_backend *cpu, const struct cpu_conv 
     pbt_cpu_threads_run(cpu->threads, kernels->conv_dx, &call, call.blocks);
   }
 }
+
+const struct cpu_layer_kind pbt_cpu_conv = {open_conv, close_conv, conv_forward,
+                                            conv_backward};

@@ -47,23 +47,34 @@ pbt_status pbt_cpu_backward(struct pbt_backend *backend, struct pbt_layer *layer
                             const struct pbt_layer_io *io);
 const char *pbt_cpu_layer_describe(const struct pbt_layer *layer);
 
-/* The layer's convolution or dense part: its plan, filled and with memory, and back. */
 /* At least `floats` floats of cpu->scratch; at open time only. */
 pbt_status pbt_cpu_reserve(struct cpu_backend *cpu, int64_t floats);
 
-pbt_status pbt_cpu_conv_open(struct cpu_backend *cpu, const struct pbt_layer_desc *desc,
-                             int32_t max_batch, struct cpu_conv *conv);
-void pbt_cpu_conv_close(struct cpu_conv *conv);
-void pbt_cpu_conv_forward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
-                          const struct pbt_layer_io *io);
-void pbt_cpu_conv_backward(const struct cpu_backend *cpu, const struct cpu_conv *conv,
-                           const struct pbt_layer_io *io);
-pbt_status pbt_cpu_dense_open(const struct pbt_layer_desc *desc, int32_t max_batch,
-                              struct cpu_dense *dense);
-void pbt_cpu_dense_close(struct cpu_dense *dense);
-void pbt_cpu_dense_forward(const struct cpu_backend *cpu, const struct cpu_dense *dense,
-                           const struct pbt_layer_io *io);
-void pbt_cpu_dense_backward(const struct cpu_backend *cpu, const struct cpu_dense *dense,
-                            const struct pbt_layer_io *io);
+struct pbt_layer {
+  const struct cpu_layer_kind *kind;
+  int32_t max_batch;
+  union { // the plan
+    struct cpu_conv conv;
+    struct cpu_dense dense;
+    struct cpu_norm norm;
+    struct cpu_pool pool;
+    struct cpu_dropout dropout;
+  };
+  char description[96];
+};
+
+/* One kind of layer, a file each.  open() fills the plan, with its memory, and the
+ * description; close() frees what a half-done open() left as well. */
+struct cpu_layer_kind {
+  pbt_status (*open)(struct cpu_backend *cpu, const struct pbt_layer_desc *desc,
+                     struct pbt_layer *layer);
+  void (*close)(struct pbt_layer *layer); // NULL: nothing to free
+  void (*forward)(const struct cpu_backend *cpu, const struct pbt_layer *layer,
+                  const struct pbt_layer_io *io);
+  void (*backward)(const struct cpu_backend *cpu, const struct pbt_layer *layer,
+                   const struct pbt_layer_io *io);
+};
+extern const struct cpu_layer_kind pbt_cpu_conv, pbt_cpu_dense, pbt_cpu_norm,
+    pbt_cpu_pool, pbt_cpu_dropout;
 
 #endif

@@ -9,11 +9,15 @@
  * threads share work.
  *
  * Every output element is one chain of fused multiply-adds in an order fixed here and not
- * by the register tiles: hence the same bits from AVX-512 and from AVX2.
+ * by the register tiles: hence the same bits from AVX-512 and from AVX2.  What is added
+ * to a gradient that is already there is added last.
+ *
  *   forward   bias, then input channel, ky, kx
  *   dx        output channel, ky, kx
  *   dweight   per lane: block, position (within a pool window row by row); then 16 lanes
  *             by halves
+ *   norm      per lane: even and odd columns of a block; then 16 lanes by halves; blocks
+ *             in double
  */
 #ifndef PBT_BACKEND_CPU_KERNELS_H
 #define PBT_BACKEND_CPU_KERNELS_H
@@ -67,6 +71,52 @@ struct cpu_dense_call {
   int32_t blocks;
 };
 
+/* Batch normalisation with a skip and a ReLU, or these two alone (PBT_LAYER_ADD). */
+struct cpu_norm {
+  int32_t c, h, w;
+  bool add; // PBT_LAYER_ADD: nothing is normalised
+  bool relu;
+  struct cpu_stride x, y, skip;
+  int32_t skip_c, skip_first; // skip's channels, and the first of ours it is added to
+  int32_t skip_step;          // every which row and column of it
+  double *mean, *inverse; // of the last forward pass; 1 / sqrt(variance + 1e-5)
+};
+
+struct cpu_norm_call {
+  const struct cpu_norm *norm;
+  const struct pbt_layer_io *io;
+  int32_t blocks;
+};
+
+struct cpu_pool {
+  int32_t c, ih, iw, oh, ow, k, stride;
+  bool mean;
+  struct cpu_stride x, y;
+};
+
+struct cpu_pool_call {
+  const struct cpu_pool *pool;
+  const struct pbt_layer_io *io;
+};
+
+/* Values are numbered within a sample in c, y, x order (backend.h says which random word
+ * belongs to which). */
+struct cpu_dropout {
+  int32_t c, h, w;
+  uint32_t stream, quads; // random blocks of four words of one sample
+  struct cpu_stride x, y;
+};
+
+/* to = from times the mask: y of x, or dx of dy. */
+struct cpu_dropout_call {
+  const struct cpu_dropout *dropout;
+  const struct pbt_step *step; // NULL: nothing is dropped
+  const float *from;
+  float *to;
+  const struct cpu_stride *from_stride, *to_stride;
+  bool add;
+};
+
 /* One batch's samples, looked up. */
 struct cpu_gather_call {
   const struct pbt_images *images;
@@ -103,6 +153,11 @@ struct cpu_kernels {
   cpu_range *dense_dx;        // units: tiles of inputs
   cpu_range *dense_transpose; // units: blocks; x into x_samples
   cpu_range *dense_dweight;   // units: tiles of outputs
+  cpu_range *norm_forward;    // struct cpu_norm_call; units: channels
+  cpu_range *norm_backward;   // units: channels
+  cpu_range *pool_forward;    // struct cpu_pool_call; units: blocks x channels
+  cpu_range *pool_backward;   // units: blocks x channels
+  cpu_range *dropout;         // struct cpu_dropout_call; units: blocks
   cpu_range *gather;          // units: blocks
   void (*loss)(const struct pbt_loss_io *io);
   cpu_range *update;                // struct cpu_update_call; units: vectors of 16

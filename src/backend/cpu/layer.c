@@ -1,67 +1,37 @@
 /* Layers by kind: a plan at open, a few parallel regions at each call. */
-#include <stdio.h>
-
 #include "backend/cpu/cpu.h"
 #include "base/memory.h" // counted memory
 
-struct pbt_layer {
-  enum pbt_layer_kind kind;
-  int32_t max_batch;
-  union {
-    struct cpu_conv conv;
-    struct cpu_dense dense;
-  };
-  char description[96];
+static const struct cpu_layer_kind *const kind_list[PBT_LAYER_KINDS] = {
+    [PBT_LAYER_CONV] = &pbt_cpu_conv, [PBT_LAYER_DENSE] = &pbt_cpu_dense,
+    [PBT_LAYER_NORM] = &pbt_cpu_norm, [PBT_LAYER_ADD] = &pbt_cpu_norm,
+    [PBT_LAYER_POOL] = &pbt_cpu_pool, [PBT_LAYER_DROPOUT] = &pbt_cpu_dropout,
 };
-
-static void describe(struct pbt_layer *layer, const char *isa) {
-  if (layer->kind == PBT_LAYER_DENSE) {
-    snprintf(layer->description, sizeof layer->description, "dense %d %s tiled%s",
-             layer->dense.out, isa, layer->dense.relu ? ", fused relu" : "");
-    return;
-  }
-  const struct cpu_conv *conv = &layer->conv;
-  snprintf(layer->description, sizeof layer->description, "conv %d@%dx%d %s %s%s%s",
-           conv->oc, conv->k, conv->k, isa, conv->tiled ? "tiled" : "plain",
-           conv->relu ? ", fused relu" : "", conv->pool > 0 ? ", fused pool" : "");
-}
 
 pbt_status pbt_cpu_layer_open(struct pbt_backend *backend,
                               const struct pbt_layer_desc *desc, int32_t max_batch,
                               struct pbt_layer **layer) {
   *layer = NULL;
-  if (max_batch < 1) {
-    return PBT_BUG("a layer for a batch of no samples");
-  }
-  if (desc->kind != PBT_LAYER_CONV && desc->kind != PBT_LAYER_DENSE) {
-    return PBT_BUG("a layer that the CPU backend does not have");
+  if (max_batch < 1 || desc->kind < 0 || desc->kind >= PBT_LAYER_KINDS) {
+    return PBT_BUG("a layer of no kind, or for a batch of no samples");
   }
   struct pbt_layer *made = NULL;
   PBT_TRY(PBT_NEW(1, &made));
-  made->kind = desc->kind;
+  made->kind = kind_list[desc->kind];
   made->max_batch = max_batch;
-  pbt_status status =
-      desc->kind == PBT_LAYER_CONV
-          ? pbt_cpu_conv_open(cpu_of(backend), desc, max_batch, &made->conv)
-          : pbt_cpu_dense_open(desc, max_batch, &made->dense);
+  pbt_status status = made->kind->open(cpu_of(backend), desc, made);
   if (status != PBT_OK) {
     pbt_cpu_layer_close(backend, made);
     return status;
   }
-  describe(made, cpu_of(backend)->kernels->name);
   *layer = made;
   return PBT_OK;
 }
 
 void pbt_cpu_layer_close(struct pbt_backend *backend, struct pbt_layer *layer) {
   (void)backend;
-  if (layer == NULL) {
-    return;
-  }
-  if (layer->kind == PBT_LAYER_CONV) {
-    pbt_cpu_conv_close(&layer->conv);
-  } else {
-    pbt_cpu_dense_close(&layer->dense);
+  if (layer != NULL && layer->kind->close != NULL) {
+    layer->kind->close(layer);
   }
   pbt_mem_free(layer);
 }
@@ -77,22 +47,14 @@ static pbt_status check_batch(const struct pbt_layer *layer,
 pbt_status pbt_cpu_forward(struct pbt_backend *backend, struct pbt_layer *layer,
                            const struct pbt_layer_io *io) {
   PBT_TRY(check_batch(layer, io));
-  if (layer->kind == PBT_LAYER_CONV) {
-    pbt_cpu_conv_forward(cpu_of(backend), &layer->conv, io);
-  } else {
-    pbt_cpu_dense_forward(cpu_of(backend), &layer->dense, io);
-  }
+  layer->kind->forward(cpu_of(backend), layer, io);
   return PBT_OK;
 }
 
 pbt_status pbt_cpu_backward(struct pbt_backend *backend, struct pbt_layer *layer,
                             const struct pbt_layer_io *io) {
   PBT_TRY(check_batch(layer, io));
-  if (layer->kind == PBT_LAYER_CONV) {
-    pbt_cpu_conv_backward(cpu_of(backend), &layer->conv, io);
-  } else {
-    pbt_cpu_dense_backward(cpu_of(backend), &layer->dense, io);
-  }
+  layer->kind->backward(cpu_of(backend), layer, io);
   return PBT_OK;
 }
 

@@ -14,7 +14,13 @@ struct tile_at {
   const float *weight; // filter 0, the tile's first input channel
   float *dx;
   int32_t ky_first, ky_last;
+  int32_t old_channels, old_columns; // of the tile, written by the tile before
+  bool add;                          // to what dx holds
 };
+
+ALWAYS void put(const struct tile_at *at, int64_t to, vf v) {
+  store(at->dx + to, at->add ? v + load(at->dx + to) : v);
+}
 
 /* xt positions side by side, all taps. */
 ALWAYS void middle(const struct cpu_conv *conv, const struct tile_at *at, int k, int ic,
@@ -42,7 +48,9 @@ ALWAYS void middle(const struct cpu_conv *conv, const struct tile_at *at, int k,
     }
   }
   UNROLL for (int t = 0; t < ic * xt; t++) {
-    store(at->dx + t / xt * conv->x.channel + t % xt * CPU_LANES, acc[t]);
+    if (t / xt >= at->old_channels && t % xt >= at->old_columns) {
+      put(at, t / xt * conv->x.channel + t % xt * CPU_LANES, acc[t]);
+    }
   }
 }
 
@@ -76,9 +84,10 @@ ALWAYS void edges(const struct cpu_conv *conv, const struct tile_at *at, int ic)
   }
   UNROLL for (int t = 0; t < ic * 2 * E; t++) {
     int p = t % (2 * E);
-    store(at->dx + t / (2 * E) * conv->x.channel +
-              (p < E ? p * CPU_LANES : right + (p - E) * CPU_LANES),
-          acc[t]);
+    int64_t column = p < E ? p * CPU_LANES : right + (p - E) * CPU_LANES;
+    if (t / (2 * E) >= at->old_channels) {
+      put(at, t / (2 * E) * conv->x.channel + column, acc[t]);
+    }
   }
 }
 
@@ -185,6 +194,8 @@ static void middle_row(const struct cpu_conv *conv, const struct tile_at *row,
       at.g += (x + conv->pad) * CPU_LANES;
       at.dx += i * conv->x.channel + x * CPU_LANES;
       at.weight += i * taps;
+      at.old_channels = pc - i;
+      at.old_columns = px - x;
       tile->run[conv->k / 2](conv, &at);
     }
   }
@@ -198,6 +209,7 @@ static void edge_row(const struct cpu_conv *conv, const struct tile_at *row) {
     struct tile_at at = *row;
     at.dx += i * conv->x.channel;
     at.weight += i * taps;
+    at.old_channels = pc - i;
     tile->run[0](conv, &at);
   }
 }
@@ -214,6 +226,7 @@ static void dx_block(const struct cpu_conv_call *call, const float *g, float *dx
           .dx = dx + conv->x.origin + y * conv->x.row + lane,
           .ky_first = gy < conv->ch ? 0 : gy - conv->ch + 1,
           .ky_last = gy < conv->k - 1 ? gy : conv->k - 1,
+          .add = call->io->add_dx,
       };
       middle_row(conv, &row, edge, conv->iw - edge);
       if (edge > 0) {

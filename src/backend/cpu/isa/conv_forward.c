@@ -12,10 +12,12 @@ enum { MAX_TILE = 24 };
 struct place_of_tile {
   const float *x;      // first tap of the first position
   const float *weight; // of the tile's first channel
-  const float *bias;
+  const float *bias;   // of the tile's first channel, or zeros
   float *y;
   uint8_t *place;
 };
+
+static const float no_bias[8];
 
 ALWAYS void accumulate(const struct cpu_conv *conv, const struct place_of_tile *at, int k,
                        int oc, int yt, int xt, vf acc[MAX_TILE]) {
@@ -170,7 +172,7 @@ static void forward_row(const struct cpu_conv_call *call, const struct choice *t
         struct place_of_tile at = {
             .x = x + ox * pool * CPU_LANES + g,
             .weight = io->weight + o * filter,
-            .bias = io->bias + o,
+            .bias = io->bias != NULL ? io->bias + o : no_bias,
             .y = y + o * conv->y.channel + ox * CPU_LANES + g,
         };
         if (conv->pool > 0) {

@@ -58,7 +58,8 @@ void KERNEL(conv_forward_plain)(const void *context, int32_t begin, int32_t end,
       for (int32_t ox = 0; ox < conv->ow; ox++) {
         for (int32_t g = 0; g < CPU_LANES; g += V) {
           forward_one(conv, x + ox * step * CPU_LANES + g, io->weight + o * filter,
-                      io->bias[o], y + o * conv->y.channel + ox * CPU_LANES + g,
+                      io->bias != NULL ? io->bias[o] : 0,
+                      y + o * conv->y.channel + ox * CPU_LANES + g,
                       (first + ox) * CPU_LANES + g);
         }
       }
@@ -105,7 +106,8 @@ void KERNEL(conv_dx_plain)(const void *context, int32_t begin, int32_t end,
         for (int32_t x = 0; x < conv->iw; x++) {
           float *to = dx + i * conv->x.channel + y * conv->x.row + x * CPU_LANES;
           for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
-            store(to + lane, gradient_at(conv, g + lane, weight, y, x));
+            vf v = gradient_at(conv, g + lane, weight, y, x);
+            store(to + lane, call->io->add_dx ? v + load(to + lane) : v);
           }
         }
       }

@@ -43,16 +43,20 @@ void KERNEL(conv_mask_bias)(const void *context, int32_t begin, int32_t end,
                             int32_t thread) {
   (void)thread;
   const struct cpu_conv_call *call = context;
+  bool mask = call->conv->relu && call->conv->pool == 0;
+  int32_t first = call->io->dbias != NULL || mask ? 0 : call->blocks - 1; // ragged only
   for (int32_t o = begin; o < end; o++) {
     _Alignas(64) float lane[CPU_LANES];
     for (int32_t g = 0; g < CPU_LANES; g += V) {
       vf acc[4] = {splat(0), splat(0), splat(0), splat(0)};
-      for (int32_t block = 0; block < call->blocks; block++) {
+      for (int32_t block = first; block < call->blocks; block++) {
         mask_plane(call, block, o, g, acc);
       }
       store(lane + g, (acc[0] + acc[1]) + (acc[2] + acc[3]));
     }
-    call->io->dbias[o] = sum_of_lanes(lane);
+    if (call->io->dbias != NULL) {
+      call->io->dbias[o] = sum_of_lanes(lane);
+    }
   }
 }
 

@@ -19,9 +19,9 @@ struct product {
   int64_t row, term;   // steps between rows and between terms
   int32_t n;
   const float *bias; // NULL: 0
-  bool relu;
-  const float *x; // term 0, lane 0
-  float *y;       // the tile's first row, lane 0
+  bool relu, add;    // add: to what y holds
+  const float *x;    // term 0, lane 0
+  float *y;          // the tile's first row, lane 0
   int64_t x_block, y_block;
 };
 
@@ -59,7 +59,9 @@ ALWAYS void product_tile(const struct product *p, int32_t column, int rows, int 
     if (p->relu) {
       v = choose(less_equal(v, splat(0)), splat(0), v);
     }
-    store(p->y + group_at(column + t % columns, p->y_block) + t / columns * CPU_LANES, v);
+    float *y =
+        p->y + group_at(column + t % columns, p->y_block) + t / columns * CPU_LANES;
+    store(y, p->add ? v + load(y) : v);
   }
 }
 
@@ -147,6 +149,7 @@ void KERNEL(dense_dx)(const void *context, int32_t begin, int32_t end, int32_t t
         .row = 1,
         .term = dense->in,
         .n = dense->out,
+        .add = call->io->add_dx,
         .x = call->io->dy,
         .y = call->io->dx + (int64_t)i * CPU_LANES,
         .x_block = (int64_t)dense->out * CPU_LANES,

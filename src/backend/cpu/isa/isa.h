@@ -13,6 +13,8 @@ int32_t KERNEL(conv_dweight_units)(const struct cpu_conv *conv);
 int64_t KERNEL(conv_dweight_floats)(const struct cpu_conv *conv);
 cpu_range KERNEL(dense_forward), KERNEL(dense_mask_bias), KERNEL(dense_dx),
     KERNEL(dense_transpose), KERNEL(dense_dweight);
+cpu_range KERNEL(norm_forward), KERNEL(norm_backward);
+cpu_range KERNEL(pool_forward), KERNEL(pool_backward), KERNEL(dropout);
 cpu_range KERNEL(gather), KERNEL(update), KERNEL(update_squares);
 void KERNEL(loss)(const struct pbt_loss_io *io);
 void KERNEL(exp)(int32_t n, float *x);

@@ -17,7 +17,8 @@ enum { ALIGNMENT = 64 };
 static const struct pbt_source_ops *const source_ops[] = {
     [PBT_SOURCE_DIGITS] = &pbt_source_digits,
     [PBT_SOURCE_IDX] = &pbt_source_idx,
-    [PBT_SOURCE_CIFAR10] = &pbt_source_cifar10};
+    [PBT_SOURCE_CIFAR10] = &pbt_source_cifar10,
+    [PBT_SOURCE_HDF5] = &pbt_source_hdf5};
 
 static uint64_t aligned(uint64_t bytes) {
   return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -125,8 +126,11 @@ static pbt_status load_into(const struct pbt_data_source *source,
   PBT_TRY(ops->labels(source, PBT_SET_TRAIN, n_train, label));
   PBT_TRY(ops->labels(source, PBT_SET_TEST, header->n_test, label + n_train));
   PBT_TRY(count_classes(header, label, n_train, label + n_train));
-  PBT_TRY(
-      pbt_split(label, n_train, header->n_class, source->validation, source->seed, slot));
+  pbt_status status =
+      pbt_split(label, n_train, header->n_class, source->validation, source->seed, slot);
+  if (status != PBT_OK) {
+    return pbt_context(status, "data.validation");
+  }
   for (int64_t i = n_train; i < n; i++) {
     slot[i] = i;
   }

@@ -13,12 +13,19 @@
 
 #include "base/status.h"
 
-enum pbt_source_kind { PBT_SOURCE_DIGITS, PBT_SOURCE_IDX, PBT_SOURCE_CIFAR10 };
+enum pbt_source_kind {
+  PBT_SOURCE_DIGITS,
+  PBT_SOURCE_IDX,
+  PBT_SOURCE_CIFAR10,
+  PBT_SOURCE_HDF5
+};
 
 /* What to load; paths borrowed for the call. */
 struct pbt_data_source {
   enum pbt_source_kind kind;
-  const char *folder;                      // idx, cifar10
+  const char *folder; // idx, cifar10
+  const char *file;   // hdf5
+  double test;        // hdf5 without a test set: share of the images held back for it
   const char *train_images, *train_labels; // idx: names in folder
   const char *test_images, *test_labels;
   int64_t train_size,

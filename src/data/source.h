@@ -32,5 +32,6 @@ struct pbt_source_ops {
 extern const struct pbt_source_ops pbt_source_digits;
 extern const struct pbt_source_ops pbt_source_idx;
 extern const struct pbt_source_ops pbt_source_cifar10;
+extern const struct pbt_source_ops pbt_source_hdf5;
 
 #endif

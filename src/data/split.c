@@ -28,10 +28,10 @@ static pbt_status hold_out(const uint8_t *label, int64_t n, int32_t k, double sh
   *before += count;
   if (held == 0 || held == count) {
     return pbt_fail(PBT_ERR_DATA,
-                    "class %d has %lld training images: a validation share of %g leaves "
-                    "%lld to train on and %lld to validate; both must be at least 1",
-                    k, (long long)count, share, (long long)(count - held),
-                    (long long)held);
+                    "class %d has %lld images: a share of %g would hold back "
+                    "%lld and leave %lld; both must be at least 1",
+                    k, (long long)count, share, (long long)held,
+                    (long long)(count - held));
   }
   struct pbt_rng rng = pbt_rng_open(seed, PBT_RNG_NOBODY, PBT_RNG_SPLIT, (uint64_t)k);
   pbt_rng_shuffle(&rng, member, count);

@@ -35,7 +35,7 @@ enum pbt_seeding {
   PBT_SEEDING_GRID
 };
 enum pbt_network_kind { PBT_NETWORK_MLP, PBT_NETWORK_LENET5 };
-enum pbt_data_kind { PBT_DATA_DIGITS, PBT_DATA_IDX, PBT_DATA_CIFAR10 };
+enum pbt_data_kind { PBT_DATA_DIGITS, PBT_DATA_IDX, PBT_DATA_CIFAR10, PBT_DATA_HDF5 };
 enum pbt_optimizer_kind { PBT_OPTIMIZER_SGD };
 enum pbt_metric { PBT_METRIC_ACCURACY, PBT_METRIC_LOSS, PBT_METRIC_MACRO_F1 };
 enum pbt_sense { PBT_MAXIMIZE, PBT_MINIMIZE };
@@ -101,6 +101,8 @@ struct pbt_job {
     enum pbt_data_kind kind;
     char folder[PBT_JOB_PATH]; // idx, cifar10: where the files are; absolute, or relative
                                // to the folder the program is started in
+    char file[PBT_JOB_PATH];   // hdf5, likewise
+    double test;               // hdf5: share of a single set, 0 <= t < 1; 0: it has two
     char train_images[PBT_JOB_NAME], train_labels[PBT_JOB_NAME]; // idx: names in folder,
     char test_images[PBT_JOB_NAME], test_labels[PBT_JOB_NAME];   // with or without ".gz"
     int64_t train_size,

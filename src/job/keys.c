@@ -18,7 +18,7 @@ static const char *const seeding_word[] = {"random", "latin", "sobol", "grid"};
 static const char *const metric_word[] = {"accuracy", "loss", "macro_f1"};
 static const char *const sense_word[] = {"maximize", "minimize"};
 static const char *const network_word[] = {"mlp", "lenet5"};
-static const char *const data_word[] = {"digits", "idx", "cifar10"};
+static const char *const data_word[] = {"digits", "idx", "cifar10", "hdf5"};
 static const char *const optimizer_word[] = {"sgd"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
 static const char *const exploit_word[] = {"truncation", "none", "tournament", "ttest",
@@ -123,11 +123,19 @@ static const struct pbt_key table[] = {
      .help = "Units of each hidden layer."},
 
     {"data.kind", PBT_KEY_WORD, AT(data.kind), WORDS(data_word), CLASSIFY_ONLY,
-     .help = "Digits that are drawn on the spot, files in the IDX format of MNIST, or "
-             "CIFAR-10's binary files."},
+     .help = "Digits that are drawn on the spot, files in the IDX format of MNIST, "
+             "CIFAR-10's binary files, or an HDF5 file."},
     {"data.folder", PBT_KEY_TEXT, TEXT_AT(data.folder), .required = true,
      .when = "data.kind", .when_words = 1u << PBT_DATA_IDX | 1u << PBT_DATA_CIFAR10,
      .help = "Where the files are; relative to where the program is started."},
+    {"data.file", PBT_KEY_TEXT, TEXT_AT(data.file), .required = true, .when = "data.kind",
+     .when_words = 1u << PBT_DATA_HDF5,
+     .help = "The file; relative to where the program is started."},
+    {"data.test", PBT_KEY_REAL, AT(data.test),
+     .range = {.low = 0, .high = 1, .high_open = true}, .fallback = 0,
+     .when = "data.kind", .when_words = 1u << PBT_DATA_HDF5,
+     .help =
+         "Share of the images held back for the test where the file has no test set."},
     {"data.train_images", PBT_KEY_TEXT, TEXT_AT(data.train_images),
      .fallback_text = "train-images-idx3-ubyte", .when = "data.kind",
      .when_words = 1u << PBT_DATA_IDX,

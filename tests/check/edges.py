@@ -13,7 +13,7 @@ MAY_INCLUDE = {
     "comm": ["base"],
     "job": ["base"],
     "backend": ["base"],
-    "data": ["base"],
+    "data": ["base", "record"],
     "record": ["base", "job"],
     "net": ["base", "backend"],
     "task": ["base", "job", "backend", "net", "data"],

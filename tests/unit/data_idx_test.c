@@ -295,10 +295,10 @@ END_TEST
 START_TEST(a_class_that_cannot_be_split_is_refused) {
   struct files files = make_files();
   change_label(&files, 0, 17, 4); // one sample of class 4, none of 3
-  must_fail(&files, PBT_ERR_DATA, "class 3 has 0 training images");
+  must_fail(&files, PBT_ERR_DATA, "class 3 has 0 images");
   files = make_files();
   change_label(&files, 0, 17, 3);
-  must_fail(&files, PBT_ERR_DATA, "class 3 has 1 training images");
+  must_fail(&files, PBT_ERR_DATA, "class 3 has 1 images");
 }
 END_TEST
 

@@ -75,9 +75,9 @@ START_TEST(a_class_must_stand_on_both_sides) {
   uint8_t label[N];
   make_labels(label);
   int64_t slot[N];
-  ck_fails(pbt_split(label, N, 4, 0.05, 1, slot), PBT_ERR_DATA,
-           "class 0 has 4 training images");
-  ck_fails(pbt_split(label, N, 4, 0.999, 1, slot), PBT_ERR_DATA, "leaves 0 to train on");
+  ck_fails(pbt_split(label, N, 4, 0.05, 1, slot), PBT_ERR_DATA, "class 0 has 4 images");
+  ck_fails(pbt_split(label, N, 4, 0.999, 1, slot), PBT_ERR_DATA,
+           "hold back 4 and leave 0");
   ck_fails(pbt_split(label, N, 5, 0.5, 1, slot), PBT_ERR_DATA, "class 4 has 0");
   ck_assert_int_eq(pbt_mem_balance(), 0);
 }

@@ -19,6 +19,15 @@ struct files {
   struct pbt_data_source source;
 };
 
+/* Says so if not: what a test with it cannot do is a skip. */
+static inline bool have_h5py(void) {
+  bool there = system("/usr/bin/python3 -c 'import h5py' 2>/dev/null") == 0;
+  if (!there) {
+    printf("SKIP: /usr/bin/python3 has no h5py\n");
+  }
+  return there;
+}
+
 static inline const char *path_in(const struct files *files, const char *name) {
   static char path[128];
   snprintf(path, sizeof path, "%s/%s", files->folder, name);

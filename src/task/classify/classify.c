@@ -298,9 +298,12 @@ static void *state_map_classify(struct pbt_task *task) {
 static struct pbt_data_source source_of(const struct pbt_job *job) {
   static const enum pbt_source_kind kind[] = {[PBT_DATA_DIGITS] = PBT_SOURCE_DIGITS,
                                               [PBT_DATA_IDX] = PBT_SOURCE_IDX,
-                                              [PBT_DATA_CIFAR10] = PBT_SOURCE_CIFAR10};
+                                              [PBT_DATA_CIFAR10] = PBT_SOURCE_CIFAR10,
+                                              [PBT_DATA_HDF5] = PBT_SOURCE_HDF5};
   return (struct pbt_data_source){.kind = kind[job->data.kind],
                                   .folder = job->data.folder,
+                                  .file = job->data.file,
+                                  .test = job->data.test,
                                   .train_images = job->data.train_images,
                                   .train_labels = job->data.train_labels,
                                   .test_images = job->data.test_images,

@@ -135,7 +135,7 @@ static inline pbt_status world_propose(struct population_world *world,
 static inline pbt_status world_decide(struct population_world *world,
                                       int64_t generation) {
   struct pbt_round round = world_round(world, generation);
-  round.trial = pbt_trial_steps(world->job) > 0 ? world->trial : NULL;
+  round.trial = pbt_has_trials(world->job) ? world->trial : NULL;
   PBT_TRY(pbt_decide(&round, &world->memory, world->restarts, world->plan));
   for (int64_t i = 0; i < world->n; i++) {
     if (world->plan[i].sleeps) {

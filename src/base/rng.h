@@ -25,7 +25,8 @@ enum pbt_purpose {
   PBT_RNG_DROPOUT,   // masks; step = optimiser step
   PBT_RNG_AUGMENT,   // augmentation; step = optimiser step
   PBT_RNG_TASK,      // for a task's own use
-  PBT_RNG_TEST       // never used by the program
+  PBT_RNG_TEST,      // never used by the program
+  PBT_RNG_PART       // samples of a split to score on
 };
 
 enum { PBT_RNG_NOBODY = 0xffffffff }; // `member` of a draw that belongs to no member

@@ -45,7 +45,8 @@ enum pbt_exploit_kind {
   PBT_EXPLOIT_NONE,
   PBT_EXPLOIT_TOURNAMENT,
   PBT_EXPLOIT_TTEST,
-  PBT_EXPLOIT_MFPBT
+  PBT_EXPLOIT_MFPBT,
+  PBT_EXPLOIT_LTFB
 };
 enum pbt_guard_kind { PBT_GUARD_NONE, PBT_GUARD_WELCH, PBT_GUARD_DEXPBT };
 enum pbt_explore_kind {
@@ -132,6 +133,7 @@ struct pbt_job {
     int32_t period[PBT_MAX_PERIOD]; // mfpbt: generations between their turns, ascending
     int32_t window;                 // ttest: evaluations that are compared
     double level;                   // ttest: of significance, one-sided
+    double share;                   // ltfb: of the validation split, each member's own
   } exploit;
 
   struct {
@@ -148,6 +150,7 @@ struct pbt_job {
     double factor[PBT_MAX_FACTOR]; // > 0, not 1
     double deviation;              // normal: of a step, as a share of the range
     int64_t trial_steps;           // de, shade, lshade: of each trial
+    int64_t trial_batches;         // de, shade, lshade: scored on; 0: the whole split
     int64_t window;   // pb2: intervals that are learned from; 0: by the population's size
     double scale;     // de: F
     double crossover; // de: Cr

@@ -21,8 +21,8 @@ static const char *const network_word[] = {"mlp", "lenet5"};
 static const char *const data_word[] = {"digits", "idx", "cifar10", "hdf5"};
 static const char *const optimizer_word[] = {"sgd"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
-static const char *const exploit_word[] = {"truncation", "none", "tournament", "ttest",
-                                           "mfpbt"};
+static const char *const exploit_word[] = {"truncation", "none",  "tournament",
+                                           "ttest",      "mfpbt", "ltfb"};
 static const char *const guard_word[] = {"none", "welch", "dexpbt"};
 static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
@@ -239,6 +239,11 @@ static const struct pbt_key table[] = {
      .range = {.low = 0, .high = 0.5, .low_open = true}, .fallback = 0.05,
      .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_TTEST,
      .help = "Level of significance of the test, one-sided."},
+    {"exploit.share", PBT_KEY_REAL, AT(exploit.share),
+     .range = {.low = 0, .high = 1, .low_open = true}, .fallback = 0.25,
+     .when = "exploit.kind", .when_words = 1u << PBT_EXPLOIT_LTFB,
+     .help = "Share of the validation images that each member judges its rivals on, its "
+             "own part of them."},
 
     {"guard.kind", PBT_KEY_WORD, AT(guard.kind), WORDS(guard_word),
      .help =
@@ -283,6 +288,10 @@ static const struct pbt_key table[] = {
     {"explore.trial_steps", PBT_KEY_INTEGER, AT(explore.trial_steps), FROM_TO(1, 1e9),
      .fallback = 8, EXPLORE(DE | SHADE),
      .help = "Steps of each trial: the last ones of an interval."},
+    {"explore.trial_batches", PBT_KEY_INTEGER, AT(explore.trial_batches), FROM_TO(0, 1e9),
+     EXPLORE(DE | SHADE),
+     .help = "Batches of validation images that trials are scored on, drawn anew at each "
+             "ready step; 0: all of them."},
     {"explore.window", PBT_KEY_INTEGER, AT(explore.window), FROM_TO(0, 2000),
      EXPLORE(PB2),
      .help = "Intervals that are learned from; 0: twice the population, from 32 to 200."},

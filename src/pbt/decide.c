@@ -123,17 +123,25 @@ static void inherit_values(const struct pbt_round *round, int64_t restarts[],
 
 pbt_status pbt_propose(const struct pbt_round *round, struct pbt_memory *memory,
                        const struct pbt_step_plan plan[], struct pbt_trial trial[]) {
-  const struct pbt_method *explore = pbt_explore_method(round->job->explore.kind);
   for (int64_t i = 0; i < round->n; i++) {
-    trial[i] = (struct pbt_trial){.parent = (double)NAN, .fitness = (double)NAN};
+    trial[i] =
+        (struct pbt_trial){.rival = -1, .parent = (double)NAN, .fitness = (double)NAN};
   }
-  if (explore->propose == NULL || round->last ||
-      round->generation < round->job->ready.burn_in) {
+  if (round->last || round->generation < round->job->ready.burn_in) {
     return PBT_OK;
   }
-  PBT_TRY(explore->propose(round, memory, plan, trial));
+  const struct pbt_method *method[PBT_METHODS];
+  int n_method = pbt_methods_of(round->job, method);
+  for (int m = 0; m < n_method; m++) {
+    if (method[m]->propose != NULL) {
+      PBT_TRY(method[m]->propose(round, memory, plan, trial));
+    }
+  }
   for (int64_t i = 0; i < round->n; i++) {
-    trial[i].tries = trial[i].tries && isfinite(round->report[i].fitness);
+    if (!isfinite(round->report[i].fitness)) {
+      trial[i].tries = false;
+      trial[i].rival = -1;
+    }
   }
   return PBT_OK;
 }

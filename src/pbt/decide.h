@@ -12,9 +12,9 @@
 void pbt_seed_hparams(const struct pbt_job *job, uint32_t member, uint64_t restart,
                       double value[]);
 
-/* What members are to try before pbt_decide: nothing where the job's explore method does
- * not try, during burn-in and after the last evaluation.  plan[i].value holds the values
- * in force. */
+/* What members are to try or to score before pbt_decide: nothing where no method of the
+ * job proposes, during burn-in and after the last evaluation.  plan[i].value holds the
+ * values in force. */
 pbt_status pbt_propose(const struct pbt_round *round, struct pbt_memory *memory,
                        const struct pbt_step_plan plan[], struct pbt_trial trial[]);
 

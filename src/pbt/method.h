@@ -37,12 +37,16 @@ struct pbt_report {
   double train_seconds, evaluate_seconds;
 };
 
-/* One member's trial: other values, tried from its own state for a few steps, beside the
- * values in force for as many, scored on the same samples. */
+/* What one member does between the gather and the plan.  Either it tries other values
+ * from its own state for a few steps, beside the values in force for as many; or it
+ * scores another's weights beside its own.  Both are scored on the same samples. */
 struct pbt_trial {
-  bool tries;
+  bool tries;           // other values
+  int32_t rival;        // whose weights it scores; -1: nobody's
+  int64_t begin, count; // of the validation split, to score on; count 0: all of it
   double value[PBT_MAX_HPARAM]; // to try
-  double parent, fitness;       // scores with the values in force, with those tried
+  double parent, fitness; // scores with the values in force, with those tried; or of its
+                          // own weights, of its rival's
 };
 
 /* What is known when a plan is made. */
@@ -54,6 +58,7 @@ struct pbt_round {
   const struct pbt_report *report; // (n)
   const int32_t *order;            // (n) members, best first; the diverged last
   int64_t n_finite;                // so many of them have a finite fitness
+  int64_t n_validation;            // samples of the validation split; 0: it has no parts
   const int64_t *asleep; // (n) not 0: retired, out of everything; NULL: nobody ever is
   const struct pbt_trial *trial; // (n) what was tried; NULL: nothing
 };
@@ -103,8 +108,9 @@ struct pbt_method {
                   const struct pbt_step_plan plan[]); // plan[i].value: in force until now
 
   /* OPTIONAL: what members shall try before the decision, from plan[i].value in force;
-   * sets trial[i].tries and .value.  Members that diverged or sleep never try.  A method
-   * that has it says so in pbt_trial_steps.  NULL: nothing is tried. */
+   * sets trial[i].tries and .value, or .rival, and the samples to score on.  Members that
+   * diverged or sleep neither try nor score.  One method of a job has it at most; one
+   * that tries values says so in pbt_trial_steps.  NULL: nothing is tried. */
   pbt_status (*propose)(const struct pbt_round *round, struct pbt_memory *memory,
                         const struct pbt_step_plan plan[], struct pbt_trial trial[]);
 
@@ -127,6 +133,8 @@ const struct pbt_method *pbt_explore_method(enum pbt_explore_kind kind);
 enum { PBT_METHODS = 3 };
 /* The methods of a job, in the order in which they decide; returns how many. */
 int pbt_methods_of(const struct pbt_job *job, const struct pbt_method *method[]);
+/* Does one of them propose? */
+bool pbt_has_trials(const struct pbt_job *job);
 /* Their tensors, at most PBT_METHODS * PBT_METHOD_TENSORS; returns how many. */
 int pbt_method_tensors(const struct pbt_job *job, struct pbt_tensor tensor[]);
 /* One tensor of PBT_ROLE_LOCAL named `prefix`/`name`: (rows), or (rows, columns) where
@@ -136,7 +144,7 @@ struct pbt_tensor pbt_method_tensor(const char *prefix, const char *name,
 /* All methods with what they do and where they come from, as text for --list. */
 void pbt_methods_describe(struct pbt_text *text);
 
-/* Steps of each trial: the last ones of an interval; 0 where nothing is tried. */
+/* Steps of each trial: the last ones of an interval; 0 where no values are tried. */
 static inline int64_t pbt_trial_steps(const struct pbt_job *job) {
   bool tries = job->explore.kind == PBT_EXPLORE_DE ||
                job->explore.kind == PBT_EXPLORE_SHADE ||

@@ -12,6 +12,7 @@ static const struct pbt_method *const exploit[] = {
     [PBT_EXPLOIT_TOURNAMENT] = &pbt_exploit_tournament,
     [PBT_EXPLOIT_TTEST] = &pbt_exploit_ttest,
     [PBT_EXPLOIT_MFPBT] = &pbt_exploit_mfpbt,
+    [PBT_EXPLOIT_LTFB] = &pbt_exploit_ltfb,
 };
 
 static const struct pbt_method *const guard[] = {
@@ -54,6 +55,16 @@ int pbt_methods_of(const struct pbt_job *job, const struct pbt_method *method[])
   }
   method[n++] = explore[job->explore.kind];
   return n;
+}
+
+bool pbt_has_trials(const struct pbt_job *job) {
+  const struct pbt_method *method[PBT_METHODS];
+  int n = pbt_methods_of(job, method);
+  bool has = false;
+  for (int m = 0; m < n; m++) {
+    has = has || method[m]->propose != NULL;
+  }
+  return has;
 }
 
 int pbt_method_tensors(const struct pbt_job *job, struct pbt_tensor tensor[]) {

@@ -237,6 +237,7 @@ static pbt_status decide(struct pbt_population *population) {
                                   .report = population->report,
                                   .order = population->order,
                                   .n_finite = n_finite,
+                                  .n_validation = pbt_validation_size(population),
                                   .asleep = known->asleep,
                                   .trial = population->trial};
   *known->dead_generations = n_finite > 0 ? 0 : *known->dead_generations + 1;

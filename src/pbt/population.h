@@ -71,6 +71,7 @@ struct pbt_population {
   struct pbt_trial *trial;    // (n) of the last generation; NULL: the job tries nothing
   uint64_t *trial_digest;     // (n, 2) of states ended with the values in force, tried
   char *trial_image; // (end - begin) whole states, ended with the values in force
+  char *rival_image; // (end - begin) travelling states of rivals, while they are scored
 
   struct pbt_lineage *lineage;   // rank 0
   struct pbt_progress *progress; // rank 0
@@ -87,6 +88,14 @@ struct pbt_population {
 static inline int64_t pbt_steps_to_gather(const struct pbt_population *population) {
   bool last = population->generation + 1 == population->generations;
   return population->interval - (last ? 0 : pbt_trial_steps(population->job));
+}
+
+/* Samples that fitness is measured on; 0: the task has no parts to score. */
+static inline int64_t pbt_validation_size(const struct pbt_population *population) {
+  const struct pbt_task_ops *ops = population->task_ops;
+  return ops->split_size == NULL
+             ? 0
+             : ops->split_size(population->member[0].task, PBT_SPLIT_VALIDATION);
 }
 
 static inline bool pbt_is_local(const struct pbt_population *population, int64_t member) {

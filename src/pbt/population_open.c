@@ -121,11 +121,13 @@ static pbt_status open_members(struct pbt_population *population) {
     PBT_TRY(open_member(population, member));
   }
   const struct pbt_task *task = population->member[0].task;
+  if (pbt_has_trials(population->job)) {
+    PBT_TRY(PBT_NEW(population->n, &population->trial));
+    PBT_TRY(PBT_NEW(2 * population->n, &population->trial_digest));
+  }
   if (pbt_trial_steps(population->job) > 0) {
     int64_t n = population->end - population->begin;
     size_t bytes = population->task_ops->state(task)->bytes;
-    PBT_TRY(PBT_NEW(population->n, &population->trial));
-    PBT_TRY(PBT_NEW(2 * population->n, &population->trial_digest));
     PBT_TRY(pbt_mem_alloc_n((size_t)n, bytes, (void **)&population->trial_image));
   }
   if (population->task_ops->state_map == NULL) {

@@ -12,6 +12,7 @@
 #include "base/clock.h"   // seconds
 #include "base/memory.h"  // the state in between
 #include "pbt/decide.h"   // pbt_propose
+#include "pbt/rival.h"    // weights of others
 #include "pbt/transfer.h" // pbt_member_digest
 
 #include <math.h>
@@ -39,8 +40,9 @@ static pbt_status run_with(struct pbt_population *population, struct pbt_member 
   struct pbt_scores scores = {0};
   PBT_TRY(ops->set_hparams(member->task, value));
   PBT_TRY(ops->train(member->task, pbt_trial_steps(job), &trained));
-  PBT_TRY(
-      ops->evaluate(member->task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
+  const struct pbt_trial *trial = &population->trial[member->id];
+  const struct pbt_part part = {.begin = trial->begin, .count = trial->count};
+  PBT_TRY(ops->evaluate(member->task, PBT_SPLIT_VALIDATION, part, &scores));
   *fitness = isfinite(scores.loss) && isfinite(trained.loss)
                  ? pbt_score_of(&scores, job->task.metric)
                  : (double)NAN;
@@ -74,18 +76,32 @@ static pbt_status try_block(struct pbt_population *population,
   PBT_TRY(pbt_mem_alloc(task->ops->state(task)->bytes, (void **)&before));
   pbt_status status = PBT_OK;
   for (int64_t i = population->begin; i < population->end && status == PBT_OK; i++) {
+    struct pbt_member *member = &population->member[i - population->begin];
     struct outcome *outcome = &mine[i - population->begin];
-    *outcome = (struct outcome){.parent = (double)NAN,
-                                .fitness = (double)NAN,
-                                .parent_digest = population->report[i].digest,
-                                .digest = population->report[i].digest};
-    if (!pbt_is_asleep(round, i)) {
-      status = try_one(population, &population->member[i - population->begin], before,
-                       outcome);
+    if (pbt_is_asleep(round, i)) {
+      continue;
+    }
+    if (pbt_trial_steps(population->job) > 0) {
+      status = try_one(population, member, before, outcome);
+    } else if (population->trial[i].rival >= 0) {
+      status = pbt_rival_score(population, member, before, &outcome->parent,
+                               &outcome->fitness);
     }
   }
   pbt_mem_free(before);
   return status;
+}
+
+/* Nothing tried: the state it has. */
+static void begin_outcomes(const struct pbt_population *population,
+                           struct outcome mine[]) {
+  for (int64_t i = population->begin; i < population->end; i++) {
+    mine[i - population->begin] =
+        (struct outcome){.parent = (double)NAN,
+                         .fitness = (double)NAN,
+                         .parent_digest = population->report[i].digest,
+                         .digest = population->report[i].digest};
+  }
 }
 
 /* The lowest member that failed speaks for all. */
@@ -119,6 +135,10 @@ pbt_status pbt_trials_run(struct pbt_population *population,
     status = PBT_NEW(population->n, &all);
   }
   if (status == PBT_OK) {
+    status = pbt_rivals_fetch(population);
+  }
+  if (status == PBT_OK) {
+    begin_outcomes(population, mine);
     pbt_status mine_status = try_block(population, round, mine);
     for (int64_t i = 0; i < n; i++) {
       mine[i].status = mine_status;
@@ -132,6 +152,7 @@ pbt_status pbt_trials_run(struct pbt_population *population,
     population->trial_digest[2 * i] = all[i].parent_digest;
     population->trial_digest[2 * i + 1] = all[i].digest;
   }
+  pbt_rivals_free(population);
   pbt_mem_free(all);
   pbt_mem_free(mine);
   return status;

@@ -1,10 +1,13 @@
 /*
- * trial.h - values that members try before the plan is made.
+ * trial.h - what members try before the plan is made.
  *
- * The last steps of an interval are done twice: once with the values in force, once with
- * those that the explore method proposes, both from the same state and on the same
- * samples.  Both ends are scored, a second gather shows the scores to all, and the plan
- * says which end each member goes on with.
+ * Values: the last steps of an interval are done twice, once with the values in force and
+ * once with those that the explore method proposes, both from the same state and on the
+ * same samples.  Both ends are scored, a second gather shows the scores to all, and the
+ * plan says which end each member goes on with.
+ *
+ * Weights: a member scores its rival's beside its own (rival.h), and the second gather
+ * shows both scores.
  */
 #ifndef PBT_PBT_TRIAL_H
 #define PBT_PBT_TRIAL_H

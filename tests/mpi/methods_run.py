@@ -47,7 +47,10 @@ METHODS = {
     "lshade": DE + ["explore.kind=lshade", "explore.evaluations=60"],
     "pb2": ["explore.kind=pb2"],
     "mfpbt": ["exploit.kind=mfpbt", "exploit.periods=[1, 3]"],
+    "ltfb": ["exploit.kind=ltfb", "exploit.share=0.2"],
+    "rfa": DE + ["explore.kind=shade", "explore.trial_batches=1"],
 }
+WITH_TRIALS = ("de", "shade", "lshade", "ltfb", "rfa")
 SIZE = {"mfpbt": 16}
 ON_NETWORK = {
     "cosine": ["exploit.kind=none", "explore.kind=cosine"],
@@ -87,11 +90,17 @@ def test(name, folder):
         same_runs(folder + "/1", folder + "/%d" % ranks)
     killed_and_resumed(job, words, folder, 5)
     same_runs(folder + "/1", folder + "/killed")
-    if any(word.startswith("explore.kind=") and word.endswith(("de", "ade")) for word in words):
+    if name in WITH_TRIALS:
         net = settings(METHODS[name] + NETWORK + ["budget.generations=5"])
         for ranks in (1, 3):
             run(ranks, job, "-o", folder + "/net%d" % ranks, *net)
         same_runs(folder + "/net1", folder + "/net3")
+        whole = net + settings({"ltfb": ["exploit.share=1"], "rfa": ["explore.trial_batches=0"]}.get(name, []))
+        if whole != net: # the part that is scored matters
+            run(1, job, "-o", folder + "/whole", *whole)
+            events = [lineage(folder + run)["event"] for run in ("/net1", "/whole")]
+            values = [lineage(folder + run)["hparam/lr"] for run in ("/net1", "/whole")]
+            assert (events[0] != events[1]).any() or (values[0] != values[1]).any(), name
 
 
 def test_schedule(name, folder):

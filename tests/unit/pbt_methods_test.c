@@ -78,8 +78,9 @@ static void check_plan(const struct population_world *world) {
   }
 }
 
-static const enum pbt_exploit_kind exploits[] = {
-    PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE, PBT_EXPLOIT_TOURNAMENT, PBT_EXPLOIT_TTEST};
+static const enum pbt_exploit_kind exploits[] = {PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE,
+                                                 PBT_EXPLOIT_TOURNAMENT,
+                                                 PBT_EXPLOIT_TTEST, PBT_EXPLOIT_LTFB};
 static const enum pbt_guard_kind guards[] = {PBT_GUARD_NONE, PBT_GUARD_WELCH,
                                              PBT_GUARD_DEXPBT};
 static const enum pbt_explore_kind explores[] = {
@@ -105,6 +106,11 @@ START_TEST(every_plan_of_every_method_is_a_function) {
         double score = pbt_rng_below(&rng, 2) == 0 ? (double)pbt_rng_below(&rng, 3)
                                                    : 3 * pbt_rng_uniform(&rng);
         world.report[i].fitness = dead ? (double)NAN : score;
+      }
+      world_ok(world_propose(&world, g));
+      for (int64_t i = 0; i < world.n; i++) { // ltfb: what rivals were found worth
+        world.trial[i].parent = (double)pbt_rng_below(&rng, 3);
+        world.trial[i].fitness = pbt_rng_below(&rng, 6) == 0 ? (double)NAN : 1.0;
       }
       world_ok(world_decide(&world, g));
       check_plan(&world);
@@ -448,8 +454,10 @@ START_TEST(methods_are_named_as_in_the_job_file) {
   }
   struct pbt_text text = {0};
   pbt_methods_describe(&text);
-  const char *const word[] = {"truncation", "tournament", "ttest",  "welch",
-                              "dexpbt",     "perturb",    "normal", "resample"};
+  const char *const word[] = {"truncation", "tournament", "ttest",  "welch", "dexpbt",
+                              "perturb",    "normal",     "mfpbt",  "ltfb",  "resample",
+                              "de",         "shade",      "lshade", "pb2",   "cosine",
+                              "step",       "replay",     "none"};
   for (int i = 0; i < COUNT(word); i++) {
     ck_assert_msg(strstr(text.data, word[i]) != NULL, "%s", word[i]);
   }

@@ -49,6 +49,7 @@ static void try_for(const struct pbt_round *round, const int32_t member[], int64
   pbt_cross(&rng, job->search.n, job->explore.crossover, parent, mutant, tried);
   pbt_from_units(job, tried, trial->value);
   trial->tries = true;
+  pbt_draw_part(round, i, trial);
 }
 
 static pbt_status propose(const struct pbt_round *round, struct pbt_memory *memory,
@@ -68,9 +69,9 @@ static pbt_status decide(const struct pbt_round *round, struct pbt_memory *memor
                          struct pbt_step_plan plan[]) {
   (void)memory;
   for (int64_t i = 0; i < round->n && round->trial != NULL; i++) {
-    const struct pbt_trial *trial = &round->trial[i];
-    if (trial->tries && trial->fitness - trial->fitness == 0.0 &&
-        !pbt_better(round->job->task.sense, trial->parent, trial->fitness)) {
+    const struct pbt_trial trial = pbt_judged(round, i);
+    if (trial.tries && trial.fitness - trial.fitness == 0.0 &&
+        !pbt_better(round->job->task.sense, trial.parent, trial.fitness)) {
       pbt_take_trial(round, i, &plan[i]);
     }
   }

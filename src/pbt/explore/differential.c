@@ -33,6 +33,29 @@ void pbt_cross(struct pbt_rng *rng, int32_t n, double cr, const double parent[],
   }
 }
 
+void pbt_draw_part(const struct pbt_round *round, int64_t i, struct pbt_trial *trial) {
+  const struct pbt_job *job = round->job;
+  int64_t count = job->explore.trial_batches * job->optimizer.batch_size;
+  if (count == 0 || count >= round->n_validation) {
+    return;
+  }
+  struct pbt_rng rng =
+      pbt_rng_open(job->seed, (uint32_t)i, PBT_RNG_PART, (uint64_t)round->generation);
+  trial->count = count;
+  trial->begin = pbt_rng_below(&rng, (uint32_t)(round->n_validation - count + 1));
+}
+
+struct pbt_trial pbt_judged(const struct pbt_round *round, int64_t i) {
+  struct pbt_trial trial = round->trial[i];
+  if (trial.count > 0) {
+    double w = (double)trial.count / (double)round->n_validation;
+    double before = (1.0 - w) * round->report[i].fitness;
+    trial.parent = before + w * trial.parent;
+    trial.fitness = before + w * trial.fitness;
+  }
+  return trial;
+}
+
 void pbt_take_trial(const struct pbt_round *round, int64_t i,
                     struct pbt_step_plan *plan) {
   const double *value = round->trial[i].value;

@@ -148,6 +148,7 @@ static void try_for(struct pool *pool, int32_t i, struct pbt_trial *trial) {
   pbt_cross(&rng, job->search.n, cr, x, mutant, tried);
   pbt_from_units(job, tried, trial->value);
   trial->tries = true;
+  pbt_draw_part(pool->round, i, trial);
   pool->shade.tried[2 * i] = cr;
   pool->shade.tried[2 * i + 1] = f;
 }
@@ -214,18 +215,18 @@ static void keep_better(const struct pbt_round *round, struct shade *shade, int6
   struct pbt_rng rng = pbt_rng_open(job->seed, PBT_RNG_NOBODY, PBT_RNG_EXPLORE,
                                     (uint64_t)round->generation);
   for (int64_t i = 0; i < round->n; i++) {
-    const struct pbt_trial *trial = &round->trial[i];
-    if (!trial->tries) {
+    const struct pbt_trial trial = pbt_judged(round, i);
+    if (!trial.tries) {
       continue;
     }
     shade->counter[TRIALS]++;
-    bool finite = trial->fitness - trial->fitness == 0.0;
-    if (!finite || pbt_better(job->task.sense, trial->parent, trial->fitness)) {
+    bool finite = trial.fitness - trial.fitness == 0.0;
+    if (!finite || pbt_better(job->task.sense, trial.parent, trial.fitness)) {
       continue;
     }
-    if (pbt_better(job->task.sense, trial->fitness, trial->parent)) {
+    if (pbt_better(job->task.sense, trial.fitness, trial.parent)) {
       archive(shade, job, most, plan[i].value, &rng);
-      count_success(&success, shade->tried + 2 * i, fabs(trial->fitness - trial->parent));
+      count_success(&success, shade->tried + 2 * i, fabs(trial.fitness - trial.parent));
     }
     pbt_take_trial(round, i, &plan[i]);
   }
@@ -253,11 +254,11 @@ static int64_t size_after(const struct pbt_job *job, int64_t trials) {
 /* A trial's score is the newer one. */
 static double score_now(const struct pbt_round *round, const struct pbt_step_plan plan[],
                         int32_t i) {
-  const struct pbt_trial *trial = &round->trial[i];
-  if (!trial->tries) {
+  const struct pbt_trial trial = pbt_judged(round, i);
+  if (!trial.tries) {
     return round->report[i].fitness;
   }
-  return plan[i].takes_trial ? trial->fitness : trial->parent;
+  return plan[i].takes_trial ? trial.fitness : trial.parent;
 }
 
 static int32_t worst_of(const struct pbt_round *round, const struct pbt_step_plan plan[],

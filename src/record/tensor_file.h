@@ -4,7 +4,8 @@
  *
  * The form of a member's checkpoint, of the population's checkpoint and of best.h5.  The
  * file is made as an image (core driver), so that the caller digests the very bytes it
- * writes, and a reader checks the digest before HDF5 sees them.  Tensors are data sets at
+ * writes, and a reader checks the digest before HDF5 sees them; the file ends in a line
+ * with a digest of its own, for where no manifest has one.  Tensors are data sets at
  * the path of their name, canonical order, native little-endian; facts are attributes of
  * the root group.  Local.
  */
@@ -34,7 +35,8 @@ pbt_status pbt_tensor_file_build(const struct pbt_fact fact[], size_t n_fact,
 
 struct pbt_tensor_file;
 /* `bytes` is borrowed until close.  `path` is for messages.  PBT_ERR_DATA if it is no
- * such file or of a newer schema. */
+ * such file, of a newer schema, or not as its own digest says (looked at first; HDF5 does
+ * not see such a file). */
 pbt_status pbt_tensor_file_open(const char *path, const void *bytes, size_t n_bytes,
                                 struct pbt_tensor_file **file);
 void pbt_tensor_file_close(struct pbt_tensor_file *file); // NULL is fine

@@ -212,8 +212,17 @@ struct pbt_update_io {
   const struct pbt_step *step;
 };
 
+/* What products are computed in; weights, moments and sums stay float32. */
+enum pbt_precision {
+  PBT_FLOAT32,
+  PBT_TF32, // operands of matrix products and convolutions rounded to 10 bits
+  PBT_BF16  // ... to 7 bits
+};
+
 struct pbt_backend_options {
-  int32_t threads; // of this member, >= 1
+  int32_t threads;              // of this member, >= 1
+  int32_t node_rank;            // cuda: of this rank among those of its node
+  enum pbt_precision precision; // cuda; the cpu computes in float32
   const char *isa; // cpu: "avx512", "avx2", "generic"; NULL: PBT_ISA or the best there is
 };
 
@@ -230,6 +239,8 @@ struct pbt_backend_ops {
 
   /* "cpu avx512, 1 thread": equal on all ranks or the job ends with 69. */
   const char *(*describe)(const struct pbt_backend *backend);
+  /* OPTIONAL: the device of this rank: "device 0, GPU-..., 138.7 of 139.8 GiB free". */
+  const char *(*place)(const struct pbt_backend *backend);
 
   /* Zeroed, 64-byte aligned backend memory; release(NULL) is fine. */
   pbt_status (*allocate)(struct pbt_backend *backend, size_t bytes, void **memory);

@@ -1,9 +1,10 @@
 #include "backend/backend.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "backend/cpu/cpu.h"     // pbt_backend_cpu
-#include "backend/cuda/absent.h" // pbt_backend_cuda
+#include "backend/cpu/cpu.h"    // pbt_backend_cpu
+#include "backend/cuda/table.h" // pbt_backend_cuda
 
 const struct pbt_backend_ops *pbt_backend_find(const char *name) {
   const struct pbt_backend_ops *const list[] = {&pbt_backend_cpu, &pbt_backend_cuda};
@@ -16,5 +17,8 @@ const struct pbt_backend_ops *pbt_backend_find(const char *name) {
 }
 
 const char *pbt_backend_list(void) {
-  return "cpu (" PBT_CPU_ISA_LIST "), cuda: not built in";
+  static char text[128]; // the same bytes whenever it is written
+  snprintf(text, sizeof text, "cpu (" PBT_CPU_ISA_LIST "), cuda: %s",
+           pbt_backend_cuda_note);
+  return text;
 }

@@ -1,5 +1,5 @@
 /* absent.c - "cuda" where it is not built in: open() says so, nothing else is reached. */
-#include "backend/cuda/absent.h"
+#include "backend/cuda/table.h"
 
 static pbt_status open_absent(const struct pbt_backend_options *options,
                               struct pbt_backend **backend) {
@@ -20,3 +20,5 @@ const struct pbt_backend_ops pbt_backend_cuda = {
     .open = open_absent,
     .close = close_absent,
 };
+
+const char pbt_backend_cuda_note[] = "not built in";

@@ -5,6 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Seconds of the clock that all measures here use: time as it passes, or, after
+ * machine_use_cpu_clock(), the time that this thread was running, which is what a machine
+ * with other work to do can still tell. */
+double machine_seconds(void);
+void machine_use_cpu_clock(void);
+
 /* "AMD EPYC", from /proc/cpuinfo; "unknown" elsewhere. */
 void machine_name(char *text, size_t bytes);
 

@@ -7,6 +7,7 @@
 #include "tools/commands.h"
 #include "tools/option.h"
 #include "tools/output.h"
+#include "tools/replay_job.h"
 
 #include <string.h>
 
@@ -81,6 +82,13 @@ static void print_people(const struct history *history, const struct ancestry *w
   print_table(history, way, each, text);
   pbt_text_add(text, "\nFitness is that of the stretch's last generation; values hold "
                      "during all of it.\n");
+  if (winner && history->n_hparam > 0) {
+    pbt_text_add(text,
+                 "\nTo train with this schedule alone:\n"
+                 "  pbt_lineage best %s --job > replay.toml\n"
+                 "  mpirun -np RANKS pbt_mpi replay.toml\n",
+                 history->run);
+  }
 }
 
 /* ---- for programs ---- */
@@ -174,17 +182,16 @@ static pbt_status choose(const struct history *history, const char *member,
 }
 
 pbt_status command_best(int n_word, char *word[]) {
-  bool schedule = false, csv = false, json = false;
+  bool schedule = false, csv = false, json = false, job = false;
   const char *member = NULL, *generation = NULL, *run;
-  const struct option_spec spec[] = {{"--schedule", &schedule, NULL},
-                                     {"--csv", &csv, NULL},
-                                     {"--json", &json, NULL},
-                                     {"--member", NULL, &member},
-                                     {"--generation", NULL, &generation}};
+  const struct option_spec spec[] = {
+      {"--schedule", &schedule, NULL}, {"--csv", &csv, NULL},
+      {"--json", &json, NULL},         {"--job", &job, NULL},
+      {"--member", NULL, &member},     {"--generation", NULL, &generation}};
   PBT_TRY(option_take(spec, sizeof spec / sizeof *spec, word, &n_word));
   PBT_TRY(option_one("best", word, n_word, &run));
-  if (csv && json) {
-    return pbt_fail(PBT_ERR_USAGE, "best: --csv or --json, not both");
+  if (csv + json + job > 1) {
+    return pbt_fail(PBT_ERR_USAGE, "best: one of --csv, --json and --job");
   }
   struct history history;
   PBT_TRY(history_load(run, &history));
@@ -195,6 +202,8 @@ pbt_status command_best(int n_word, char *word[]) {
     print_csv(&history, &way, &text);
   } else if (status == PBT_OK && json) {
     print_json(&history, &way, &text);
+  } else if (status == PBT_OK && job) {
+    status = replay_job(&history, &way, &text);
   } else if (status == PBT_OK) {
     print_people(&history, &way, schedule, member == NULL, &text);
   }

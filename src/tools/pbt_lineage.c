@@ -30,11 +30,12 @@ static const struct command command[] = {
      "  --all    every generation, not some twenty\n"
      "  --json   as one JSON object"},
     {"best", command_best,
-     "RUN [--schedule] [--csv | --json] [--member M] [--generation G]",
+     "RUN [--schedule] [--csv | --json | --job] [--member M] [--generation G]",
      "The winner's ancestry from generation 0, through its donors, and its\n"
      "hyperparameter schedule.\n"
      "  --schedule       a line for every generation, not for every change\n"
      "  --csv, --json    for programs: always every generation\n"
+     "  --job            a job file that replays the schedule\n"
      "  --member M       another member's, as of --generation G (the last)"},
     {"tree", command_tree, "RUN [--all] [--dot | --newick]",
      "Who descends from whom: how many roots and ancestors are left at each\n"

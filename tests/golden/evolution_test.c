@@ -2,7 +2,7 @@
  * Differential evolution on functions: 10 dimensions, 25 seeds, 100,000 trials of DE and
  * 15,000 of the faster SHADE and L-SHADE, through pbt_propose and pbt_decide.  The
  * quartiles must lie in bands that SciPy (DE) and a plain NumPy reference (SHADE,
- * L-SHADE) gave: make_evolution_targets.py.
+ * L-SHADE) gave, fixed beforehand: make_evolution_targets.py says how.
  */
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include "tests/population_world.h"
 
 enum { D = 10, DE_TRIALS = 100000, SHADE_TRIALS = 15000, SEEDS = 25 };
+enum { FIRST_SEED = 101 }; // never run before the targets stood
 
 static double sphere(const double x[]) {
   double sum = 0;
@@ -125,7 +126,7 @@ static void study(const char *method) {
     }
     struct pbt_job job = job_of(method);
     for (int s = 0; s < SEEDS; s++) {
-      job.seed = (uint64_t)s + 1;
+      job.seed = (uint64_t)s + FIRST_SEED;
       found[s] = log10(fmax(minimise(&job, functions[f].call), 1e-20));
     }
     qsort(found, SEEDS, sizeof *found, by_value);

@@ -4,11 +4,21 @@
 10 dimensions within [-5.12, 5.12].  DE/rand/1/bin is SciPy's
 (deferred updating, F = 0.5, Cr = 0.9, 50 members, 100,000 trials) with bounds clipped as
 ours; SHADE and L-SHADE are the plain NumPy reference below, written from the papers, with
-15,000 trials: after 100,000 all of them are at 0.  The bands
-hold 99.9 % of the quartiles of 25 seeds redrawn from each study (25 seeds of DE, 100 of the
-others), widened by 10 % of the spread, in log10 of the final value (below 1e-20 counts as
-1e-20): 27 quartiles are compared, so a 99 % band would fail one run in four.
+15,000 trials: after 100,000 all of them are at 0.  Compared is log10 of the final value
+(below 1e-20 counts as 1e-20).
+
+The bands follow from the sampling alone, and before anything of ours is run.  A quartile of
+our SEEDS runs is one of their order statistics.  Were ours and the REFERENCE_SEEDS runs here
+drawn from one distribution, how many of the reference lie below it has a known distribution,
+whatever the one they are drawn from is (the precedence test).  A band ends at the order
+statistics of the reference beyond which a quartile falls with a probability of ALARM, shared
+by the two sides of all 27 quartiles: so a faithful program fails with a probability of 1 %.
+
+usage: make_evolution_targets.py [PROCESSES]
 """
+import functools
+import math
+import multiprocessing
 import os
 import sys
 
@@ -17,7 +27,7 @@ from scipy.optimize import Bounds
 from scipy.optimize._differentialevolution import DifferentialEvolutionSolver
 
 D, SEEDS, LOW, HIGH = 10, 25, -5.12, 5.12
-REFERENCE_SEEDS = {"de": 25, "shade": 100, "lshade": 100}
+REFERENCE_SEEDS, ALARM = {"de": 50, "shade": 100, "lshade": 100}, 0.01
 DE_TRIALS, TRIALS = 100_000, 15_000
 
 
@@ -42,7 +52,7 @@ class Clipped(DifferentialEvolutionSolver):
 def de(f, seed):
     solver = Clipped(lambda x: f(x.T), Bounds([LOW] * D, [HIGH] * D), strategy="rand1bin",
                      popsize=5, mutation=0.5, recombination=0.9, init="random", tol=0, atol=0,
-                     maxiter=DE_TRIALS // 50, polish=False, rng=seed, updating="deferred",
+                     maxiter=DE_TRIALS // 50, polish=False, seed=seed, updating="deferred",
                      vectorized=True)
     assert solver.num_population_members == 50
     return solver.solve().fun
@@ -105,30 +115,53 @@ def shade(f, seed, n0, least, memory=5, best=0.2, archive_rate=2.0):
     return y.min()
 
 
-def study(call, seeds):
-    return np.log10(np.maximum([call(seed) for seed in range(1, seeds + 1)], 1e-20))
+def final(name, f, seed):
+    return math.log10(max(METHODS[name](f, seed), 1e-20))
 
 
-def bands(values):
-    rng = np.random.default_rng(0)
-    drawn = np.percentile(rng.choice(values, (20000, SEEDS)), [25, 50, 75], axis=1)
-    spare = 0.1 * (values.max() - values.min()) + 0.01
-    return [(np.percentile(q, 0.05) - spare, np.percentile(q, 99.95) + spare) for q in drawn]
+def below(j, k, m):
+    """P(of m of the reference, j lie below the k-th of ours)."""
+    n = SEEDS
+    return math.comb(k - 1 + j, j) * math.comb(n - k + m - j, m - j) / math.comb(n + m, m)
+
+
+def band(reference, k, level):
+    """Where the k-th of ours falls outside with a probability of `level` at most on each
+    side."""
+    reference, m = sorted(reference), len(reference)
+    low, total = 0, below(0, k, m)
+    while total <= level:
+        low += 1
+        total += below(low, k, m)
+    high, total = m, below(m, k, m)
+    while total <= level:
+        high -= 1
+        total += below(high, k, m)
+    # `low` of the reference and fewer below it would be too few; more than `high` too many.
+    return (reference[low - 1] if low > 0 else -math.inf,
+            reference[high] if high < m else math.inf)
 
 
 METHODS = {"de": de, "shade": lambda f, s: shade(f, s, 50, 0),
            "lshade": lambda f, s: shade(f, s, 60, 4)}
+FUNCTIONS = (sphere, rosenbrock, rastrigin)
 
 
 def main():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "evolution_targets.h")
-    with open(path, "w") as out:
-        for name, method in METHODS.items():
-            for f in (sphere, rosenbrock, rastrigin):
-                found = study(lambda seed: method(f, seed), REFERENCE_SEEDS[name])
+    level = ALARM / (2 * 3 * len(METHODS) * len(FUNCTIONS))
+    lines = []
+    with multiprocessing.Pool(int((sys.argv[1:] or [1])[0])) as pool:
+        for name in METHODS:
+            for f in FUNCTIONS:
+                found = pool.map(functools.partial(final, name, f),
+                                 range(1, REFERENCE_SEEDS[name] + 1), chunksize=1)
                 print(name, f.__name__, np.percentile(found, [0, 25, 50, 75, 100]), flush=True)
-                rows = ", ".join("{%.3f, %.3f}" % band for band in bands(found))
-                out.write('    {"%s", "%s", {%s}},\n' % (name, f.__name__, rows))
+                rows = ", ".join("{%.4f, %.4f}" % band(found, k, level)
+                                 for k in (SEEDS // 4 + 1, SEEDS // 2 + 1, 3 * SEEDS // 4 + 1))
+                lines.append('    {"%s", "%s", {%s}},\n' % (name, f.__name__, rows))
+    with open(path, "w") as out:
+        out.writelines(lines)
 
 
 if __name__ == "__main__":

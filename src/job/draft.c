@@ -76,8 +76,9 @@ static void *value_of(const struct slot *slot) {
   return (char *)slot->base + slot->key->offset;
 }
 
+/* Item i of an array, or the text itself. */
 static pbt_status store_text(const struct pbt_draft *draft, const struct slot *slot,
-                             const struct pbt_toml_entry *e,
+                             size_t i, const struct pbt_toml_entry *e,
                              const struct pbt_origin *from) {
   const struct pbt_key *key = slot->key;
   if (e->type != PBT_TOML_STRING) {
@@ -95,8 +96,9 @@ static pbt_status store_text(const struct pbt_draft *draft, const struct slot *s
   if (e->bytes == 0 && !may_be_empty) {
     return pbt_draft_fail(draft, from, "`%s` must not be empty", key->name);
   }
-  memset(value_of(slot), 0, key->bytes);
-  memcpy(value_of(slot), e->string, e->bytes);
+  char *to = (char *)value_of(slot) + i * key->bytes;
+  memset(to, 0, key->bytes);
+  memcpy(to, e->string, e->bytes);
   return PBT_OK;
 }
 
@@ -135,6 +137,11 @@ static pbt_status store_number(const struct pbt_draft *draft, const struct slot 
                                const struct pbt_origin *from) {
   const struct pbt_key *key = slot->key;
   bool real = key->type == PBT_KEY_REAL || key->type == PBT_KEY_REALS;
+  if (key->zero != NULL && e->type == PBT_TOML_STRING &&
+      strcmp(e->string, key->zero) == 0) {
+    *(int32_t *)value_of(slot) = 0;
+    return PBT_OK;
+  }
   if (e->type != PBT_TOML_INTEGER && !(real && e->type == PBT_TOML_FLOAT)) {
     return fail_type(draft, from, key, e);
   }
@@ -176,9 +183,22 @@ static pbt_status store_items(const struct pbt_draft *draft, const struct slot *
     struct pbt_origin item = *from;
     item.line = e[1 + i].line;
     item.column = e[1 + i].column;
-    PBT_TRY(store_number(draft, slot, (size_t)i, &e[1 + i], &item));
+    pbt_status (*store_item)(const struct pbt_draft *, const struct slot *, size_t,
+                             const struct pbt_toml_entry *, const struct pbt_origin *) =
+        key->type == PBT_KEY_TEXTS ? store_text : store_number;
+    PBT_TRY(store_item(draft, slot, (size_t)i, &e[1 + i], &item));
   }
   *(int32_t *)((char *)slot->base + key->count_offset) = e->n_item;
+  return PBT_OK;
+}
+
+static pbt_status store_flag(const struct pbt_draft *draft, const struct slot *slot,
+                             const struct pbt_toml_entry *e,
+                             const struct pbt_origin *from) {
+  if (e->type != PBT_TOML_BOOLEAN) {
+    return fail_type(draft, from, slot->key, e);
+  }
+  *(bool *)value_of(slot) = e->boolean;
   return PBT_OK;
 }
 
@@ -186,9 +206,12 @@ static pbt_status store(const struct pbt_draft *draft, const struct slot *slot,
                         const struct pbt_toml_entry *e, const struct pbt_origin *from) {
   switch (slot->key->type) {
   case PBT_KEY_TEXT:
-    return store_text(draft, slot, e, from);
+    return store_text(draft, slot, 0, e, from);
   case PBT_KEY_WORD:
     return store_word(draft, slot, e, from);
+  case PBT_KEY_FLAG:
+    return store_flag(draft, slot, e, from);
+  case PBT_KEY_TEXTS:
   case PBT_KEY_REALS:
   case PBT_KEY_INT32S:
     return store_items(draft, slot, e, from);

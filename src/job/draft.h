@@ -12,7 +12,7 @@
 #include "job/keys.h"
 #include "job/toml_shim.h"
 
-enum { PBT_MAX_KEY = 96 };
+enum { PBT_MAX_KEY = 160 };
 
 /* Fields of [search.NAME], in the order of the table of keys. */
 enum pbt_field {

@@ -21,6 +21,7 @@ enum {
   PBT_JOB_PATH = 512,
   PBT_JOB_NAME = 64,
   PBT_MAX_HIDDEN = 8,
+  PBT_MAX_LAYER_LIST = 64,
   PBT_MAX_FACTOR = 8,
   PBT_MAX_PERIOD = 16,
   PBT_JOB_LIMIT = 1 << 20 // bytes of a job file
@@ -34,10 +35,28 @@ enum pbt_seeding {
   PBT_SEEDING_SOBOL,
   PBT_SEEDING_GRID
 };
-enum pbt_network_kind { PBT_NETWORK_MLP, PBT_NETWORK_LENET5 };
+enum pbt_network_kind {
+  PBT_NETWORK_MLP,
+  PBT_NETWORK_LENET5,
+  PBT_NETWORK_RESNET20,
+  PBT_NETWORK_LAYERS
+};
 enum pbt_data_kind { PBT_DATA_DIGITS, PBT_DATA_IDX, PBT_DATA_CIFAR10, PBT_DATA_HDF5 };
-enum pbt_optimizer_kind { PBT_OPTIMIZER_SGD };
-enum pbt_metric { PBT_METRIC_ACCURACY, PBT_METRIC_LOSS, PBT_METRIC_MACRO_F1 };
+enum pbt_optimizer_kind {
+  PBT_OPTIMIZER_SGD,
+  PBT_OPTIMIZER_RMSPROP,
+  PBT_OPTIMIZER_ADAM,
+  PBT_OPTIMIZER_ADAMW
+};
+enum pbt_decay { PBT_DECAY_L2, PBT_DECAY_DECOUPLED };
+enum pbt_class_weights { PBT_CLASSES_EQUAL, PBT_CLASSES_BALANCED };
+enum pbt_metric {
+  PBT_METRIC_ACCURACY,
+  PBT_METRIC_LOSS,
+  PBT_METRIC_MACRO_F1,
+  PBT_METRIC_BALANCED_ACCURACY,
+  PBT_METRIC_BALANCED_LOSS
+};
 enum pbt_sense { PBT_MAXIMIZE, PBT_MINIMIZE };
 enum pbt_backend_kind { PBT_BACKEND_AUTO, PBT_BACKEND_CPU, PBT_BACKEND_CUDA };
 enum pbt_exploit_kind {
@@ -71,7 +90,7 @@ struct pbt_job {
   uint64_t seed;
   char output[PBT_JOB_PATH]; // run folder
   enum pbt_backend_kind backend;
-  int32_t threads; // of a member; 1
+  int32_t threads; // of a member; 0: auto, which the run resolves (pbt/run.c)
 
   struct {
     int64_t size; // members; 0 in the file: as many as ranks, resolved by pbt_job_parse
@@ -96,6 +115,9 @@ struct pbt_job {
     enum pbt_network_kind kind;
     int32_t n_hidden; // mlp
     int32_t hidden[PBT_MAX_HIDDEN];
+    int32_t n_layer; // layers: in the words of net/net.h
+    char layer[PBT_MAX_LAYER_LIST][PBT_JOB_NAME];
+    double dropout; // layers
   } network;
 
   struct {
@@ -115,9 +137,17 @@ struct pbt_job {
   struct {
     enum pbt_optimizer_kind kind;
     int64_t batch_size;
-    double lr, momentum, weight_decay,
-        label_smoothing; // where the search does not vary them
+    bool nesterov;        // sgd
+    enum pbt_decay decay; // adamw: always decoupled
+    enum pbt_class_weights class_weights;
+    /* Where the search does not vary them; struct pbt_hyper says what each is. */
+    double lr, momentum, beta1, beta2, smoothing, epsilon, weight_decay, clip_norm,
+        label_smoothing;
   } optimizer;
+
+  struct {
+    double shift, flip, cutout, rotation, brightness, contrast; // likewise
+  } augment;
 
   struct {
     int32_t n;

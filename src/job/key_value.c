@@ -39,7 +39,11 @@ static void put_number(const struct pbt_key *key, void *base, size_t i, double v
   case PBT_KEY_REALS:
     ((double *)to)[i] = value;
     break;
+  case PBT_KEY_FLAG:
+    *(bool *)to = value != 0;
+    break;
   case PBT_KEY_TEXT:
+  case PBT_KEY_TEXTS:
     break;
   }
 }
@@ -50,6 +54,9 @@ void pbt_key_reset(const struct pbt_key *key, void *base) {
     if (key->fallback_text != NULL) {
       snprintf(at(base, key->offset), key->bytes, "%s", key->fallback_text);
     }
+  } else if (key->type == PBT_KEY_TEXTS) {
+    memset(at(base, key->offset), 0, (size_t)key->most * key->bytes);
+    *(int32_t *)at(base, key->count_offset) = 0;
   } else if (key->type == PBT_KEY_REALS || key->type == PBT_KEY_INT32S) {
     for (int32_t i = 0; i < key->most; i++) {
       put_number(key, base, (size_t)i, i < key->n_fallback ? key->fallback_item[i] : 0);
@@ -67,6 +74,11 @@ static void render_items(const struct pbt_key *key, const void *base,
   pbt_text_add(text, "[");
   for (int32_t i = 0; i < n; i++) {
     char number[PBT_NUMBER_TEXT];
+    if (key->type == PBT_KEY_TEXTS) {
+      pbt_text_add(text, "%s", i > 0 ? ", " : "");
+      pbt_spell_string(text, (const char *)from + (size_t)i * key->bytes);
+      continue;
+    }
     if (key->type == PBT_KEY_INT32S) {
       snprintf(number, sizeof number, "%d", ((const int32_t *)from)[i]);
     } else {
@@ -94,12 +106,20 @@ void pbt_key_render(const struct pbt_key *key, const void *base, struct pbt_text
     pbt_text_add(text, "%llu", (unsigned long long)*(const uint64_t *)from);
     break;
   case PBT_KEY_INT32:
-    pbt_text_add(text, "%d", *(const int32_t *)from);
+    if (key->zero != NULL && *(const int32_t *)from == 0) {
+      pbt_text_add(text, "\"%s\"", key->zero);
+    } else {
+      pbt_text_add(text, "%d", *(const int32_t *)from);
+    }
+    break;
+  case PBT_KEY_FLAG:
+    pbt_text_add(text, "%s", *(const bool *)from ? "true" : "false");
     break;
   case PBT_KEY_REAL:
     pbt_spell_real(*(const double *)from, number);
     pbt_text_add(text, "%s", number);
     break;
+  case PBT_KEY_TEXTS:
   case PBT_KEY_REALS:
   case PBT_KEY_INT32S:
     render_items(key, base, text);
@@ -128,6 +148,16 @@ void pbt_key_allowed(const struct pbt_key *key, struct pbt_text *text) {
   case PBT_KEY_SEED:
   case PBT_KEY_INT32:
     pbt_text_add(text, "an integer %s", range);
+    if (key->zero != NULL) {
+      pbt_text_add(text, ", or \"%s\"", key->zero);
+    }
+    break;
+  case PBT_KEY_FLAG:
+    pbt_text_add(text, "true or false");
+    break;
+  case PBT_KEY_TEXTS:
+    pbt_text_add(text, "an array of %d to %d strings of at most %zu bytes", key->least,
+                 key->most, key->bytes - 1);
     break;
   case PBT_KEY_REAL:
     pbt_text_add(text, isfinite(key->range.low) ? "a number %s" : "a %s number", range);

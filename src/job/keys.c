@@ -15,11 +15,14 @@ static const char *const backend_word[] = {"auto", "cpu", "cuda"};
 static const char *const task_word[] = {"classify", "toy"};
 static const char *const surface_word[] = {"fig2", "plain", "deceptive"};
 static const char *const seeding_word[] = {"random", "latin", "sobol", "grid"};
-static const char *const metric_word[] = {"accuracy", "loss", "macro_f1"};
+static const char *const metric_word[] = {"accuracy", "loss", "macro_f1",
+                                          "balanced_accuracy", "balanced_loss"};
 static const char *const sense_word[] = {"maximize", "minimize"};
-static const char *const network_word[] = {"mlp", "lenet5"};
+static const char *const network_word[] = {"mlp", "lenet5", "resnet20", "layers"};
 static const char *const data_word[] = {"digits", "idx", "cifar10", "hdf5"};
-static const char *const optimizer_word[] = {"sgd"};
+static const char *const optimizer_word[] = {"sgd", "rmsprop", "adam", "adamw"};
+static const char *const decay_word[] = {"l2", "decoupled"};
+static const char *const class_weights_word[] = {"none", "balanced"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
 static const char *const exploit_word[] = {"truncation", "none",  "tournament",
                                            "ttest",      "mfpbt", "ltfb"};
@@ -43,21 +46,41 @@ static const double no_drift[] = {0.8, 1.25};
 #define FROM_TO(a, b) .range = {.low = (a), .high = (b)}
 #define ANY_NUMBER .range = {.low = -HUGE_VAL, .high = HUGE_VAL}
 
-/* What each tunable may be, searched or fixed.  Momentum must stay below 1, or velocities
- * never forget; smoothing of 1 leaves no label. */
+/* What each tunable may be, searched or fixed.  Momentum and betas must stay below 1, or
+ * moments never forget; smoothing of 1 leaves no label; an epsilon of 0 divides by 0. */
 #define LR_LEGAL                                                                         \
   { .low = 0, .high = 1000, .low_open = true }
-#define MOMENTUM_LEGAL                                                                   \
+#define KEPT_LEGAL                                                                       \
   { .low = 0, .high = 0.9999 }
+#define LONG_KEPT_LEGAL                                                                  \
+  { .low = 0, .high = 0.999999 }
+#define EPSILON_LEGAL                                                                    \
+  { .low = 1e-20, .high = 1 }
 #define DECAY_LEGAL                                                                      \
   { .low = 0, .high = 10 }
+#define CLIP_LEGAL                                                                       \
+  { .low = 0, .high = 1e6 }
+#define LABEL_LEGAL                                                                      \
+  { .low = 0, .high = 1, .high_open = true }
+#define DROPOUT_LEGAL                                                                    \
+  { .low = 0, .high = 0.99 }
+#define PIXELS_LEGAL                                                                     \
+  { .low = 0, .high = 64 }
+#define SHARE_LEGAL                                                                      \
+  { .low = 0, .high = 1 }
+#define DEGREES_LEGAL                                                                    \
+  { .low = 0, .high = 180 }
 #define TOY_LEGAL                                                                        \
   { .low = 0, .high = 1000 }
-#define SMOOTHING_LEGAL                                                                  \
-  { .low = 0, .high = 1, .high_open = true }
 
 /* What only a network on data has. */
 #define CLASSIFY_ONLY .when = "task.kind", .when_words = 1u << PBT_TASK_CLASSIFY
+#define OPTIMIZER(kinds) .when = "optimizer.kind", .when_words = (kinds)
+#define SGD (1u << PBT_OPTIMIZER_SGD)
+#define RMSPROP (1u << PBT_OPTIMIZER_RMSPROP)
+#define ADAM (1u << PBT_OPTIMIZER_ADAM)
+#define ADAMW (1u << PBT_OPTIMIZER_ADAMW)
+#define LAYERS .when = "network.kind", .when_words = 1u << PBT_NETWORK_LAYERS
 #define EXPLORE(kinds) .when = "explore.kind", .when_words = (kinds)
 #define PERTURB (1u << PBT_EXPLORE_PERTURB)
 #define RESAMPLE (1u << PBT_EXPLORE_RESAMPLE)
@@ -79,9 +102,10 @@ static const struct pbt_key table[] = {
      .computed = "`runs/` and the job's name", .help = "The run folder."},
     {"backend", PBT_KEY_WORD, AT(backend), WORDS(backend_word),
      .help = "Where members train; `auto` takes the fastest that is there."},
-    {"threads", PBT_KEY_INT32, AT(threads), FROM_TO(1, 256), .fallback = 1,
-     .may_change = true,
-     .help = "Processor threads of one member; results do not change."},
+    {"threads", PBT_KEY_INT32, AT(threads), FROM_TO(1, 256), .zero = "auto",
+     .fallback = 1, .may_change = true,
+     .help = "Processor threads of one member; `auto`: a rank's share of the processors "
+             "it may use. Results do not change."},
     {"warm_start", PBT_KEY_TEXT, TEXT_AT(warm_start), .fallback_text = "",
      .help = "A `best.h5` to take the first weights from; empty for fresh ones."},
 
@@ -96,7 +120,7 @@ static const struct pbt_key table[] = {
     {"task.metric", PBT_KEY_WORD, AT(task.metric), WORDS(metric_word),
      .help = "The score on the validation split that is a member's fitness."},
     {"task.sense", PBT_KEY_WORD, AT(task.sense), WORDS(sense_word),
-     .computed = "`minimize` for loss, else `maximize`",
+     .computed = "`minimize` for the losses, else `maximize`",
      .help = "Which end of the metric is the good one."},
 
     {"toy.surface", PBT_KEY_WORD, AT(toy.surface), WORDS(surface_word),
@@ -121,6 +145,13 @@ static const struct pbt_key table[] = {
      .most = PBT_MAX_HIDDEN, FROM_TO(1, 65536), .fallback_item = two_layers,
      .n_fallback = 2, .when = "network.kind", .when_words = 1u << PBT_NETWORK_MLP,
      .help = "Units of each hidden layer."},
+    {"network.layers", PBT_KEY_TEXTS, AT(network.layer), .bytes = PBT_JOB_NAME,
+     .count_offset = offsetof(struct pbt_job, network.n_layer), .least = 1,
+     .most = PBT_MAX_LAYER_LIST, .required = true, LAYERS,
+     .help = "The layers, first to last, in the words below."},
+    {"network.dropout", PBT_KEY_REAL, AT(network.dropout), .range = DROPOUT_LEGAL,
+     .fallback = 0.5, LAYERS,
+     .help = "Probability of each value to be dropped by the `dropout` layers."},
 
     {"data.kind", PBT_KEY_WORD, AT(data.kind), WORDS(data_word), CLASSIFY_ONLY,
      .help = "Digits that are drawn on the spot, files in the IDX format of MNIST, "
@@ -166,21 +197,59 @@ static const struct pbt_key table[] = {
      .help = "Of the drawn digits and of the split into training and validation."},
 
     {"optimizer.kind", PBT_KEY_WORD, AT(optimizer.kind), WORDS(optimizer_word),
-     CLASSIFY_ONLY,
-     .help = "Stochastic gradient descent with momentum and weight decay."},
+     CLASSIFY_ONLY, .help = "How a gradient changes the weights."},
     {"optimizer.batch_size", PBT_KEY_INTEGER, AT(optimizer.batch_size), FROM_TO(1, 65536),
      .fallback = 64, CLASSIFY_ONLY, .help = "Images of one optimiser step."},
     {"optimizer.lr", PBT_KEY_REAL, AT(optimizer.lr), .range = LR_LEGAL, .fallback = 0.05,
-     CLASSIFY_ONLY, .help = "Learning rate."},
-    {"optimizer.momentum", PBT_KEY_REAL, AT(optimizer.momentum), .range = MOMENTUM_LEGAL,
-     .fallback = 0.9, CLASSIFY_ONLY,
+     .computed = "sgd: 0.05; others: 0.001", CLASSIFY_ONLY, .help = "Learning rate."},
+    {"optimizer.momentum", PBT_KEY_REAL, AT(optimizer.momentum), .range = KEPT_LEGAL,
+     .fallback = 0.9, OPTIMIZER(SGD | RMSPROP),
      .help = "Share of the last step's velocity that is kept."},
+    {"optimizer.nesterov", PBT_KEY_FLAG, AT(optimizer.nesterov), OPTIMIZER(SGD),
+     .help = "Look ahead along the velocity."},
+    {"optimizer.beta1", PBT_KEY_REAL, AT(optimizer.beta1), .range = KEPT_LEGAL,
+     .fallback = 0.9, OPTIMIZER(ADAM | ADAMW),
+     .help = "Share of the mean gradient that is kept."},
+    {"optimizer.beta2", PBT_KEY_REAL, AT(optimizer.beta2), .range = LONG_KEPT_LEGAL,
+     .fallback = 0.999, OPTIMIZER(ADAM | ADAMW),
+     .help = "Share of the mean squared gradient that is kept."},
+    {"optimizer.smoothing", PBT_KEY_REAL, AT(optimizer.smoothing),
+     .range = LONG_KEPT_LEGAL, .fallback = 0.99, OPTIMIZER(RMSPROP),
+     .help = "Share of the mean squared gradient that is kept."},
+    {"optimizer.epsilon", PBT_KEY_REAL, AT(optimizer.epsilon), .range = EPSILON_LEGAL,
+     .fallback = 1e-8, OPTIMIZER(RMSPROP | ADAM | ADAMW),
+     .help = "Added to the root that a step is divided by."},
     {"optimizer.weight_decay", PBT_KEY_REAL, AT(optimizer.weight_decay),
      .range = DECAY_LEGAL, .fallback = 0.0001, CLASSIFY_ONLY,
-     .help = "Pull of each weight to 0, added to its gradient."},
+     .help = "Pull of each weight to 0."},
+    {"optimizer.decay", PBT_KEY_WORD, AT(optimizer.decay), WORDS(decay_word),
+     OPTIMIZER(SGD | RMSPROP | ADAM),
+     .help = "Where the pull acts: in the gradient, or on the weights themselves; adamw "
+             "is adam with `decoupled`."},
+    {"optimizer.clip_norm", PBT_KEY_REAL, AT(optimizer.clip_norm), .range = CLIP_LEGAL,
+     CLASSIFY_ONLY,
+     .help =
+         "Greatest length of the whole gradient, which is scaled down to it; 0: any."},
     {"optimizer.label_smoothing", PBT_KEY_REAL, AT(optimizer.label_smoothing),
-     .range = SMOOTHING_LEGAL, .fallback = 0, CLASSIFY_ONLY,
+     .range = LABEL_LEGAL, CLASSIFY_ONLY,
      .help = "Share of the label that is spread over all classes."},
+    {"optimizer.class_weights", PBT_KEY_WORD, AT(optimizer.class_weights),
+     WORDS(class_weights_word), CLASSIFY_ONLY,
+     .help = "Weights of the classes in the training loss; `balanced`: inverse to how "
+             "often each occurs, 1 on average over the training images."},
+
+    {"augment.shift", PBT_KEY_REAL, AT(augment.shift), .range = PIXELS_LEGAL,
+     CLASSIFY_ONLY, .help = "Pixels that an image moves either way, at most."},
+    {"augment.flip", PBT_KEY_REAL, AT(augment.flip), .range = SHARE_LEGAL, CLASSIFY_ONLY,
+     .help = "Probability of a left-right flip."},
+    {"augment.cutout", PBT_KEY_REAL, AT(augment.cutout), .range = PIXELS_LEGAL,
+     CLASSIFY_ONLY, .help = "Side of the square that is blanked, in pixels."},
+    {"augment.rotation", PBT_KEY_REAL, AT(augment.rotation), .range = DEGREES_LEGAL,
+     CLASSIFY_ONLY, .help = "Degrees that an image turns either way, at most."},
+    {"augment.brightness", PBT_KEY_REAL, AT(augment.brightness), .range = SHARE_LEGAL,
+     CLASSIFY_ONLY, .help = "Share of full scale that is added or taken away, at most."},
+    {"augment.contrast", PBT_KEY_REAL, AT(augment.contrast), .range = SHARE_LEGAL,
+     CLASSIFY_ONLY, .help = "c: contrast times 1 - c to 1 + c."},
 
     {"search.NAME.kind", PBT_KEY_WORD, IN_HPARAM(kind), WORDS(kind_word),
      .required = true, .help = "How it is drawn and moved."},
@@ -344,19 +413,32 @@ static const struct pbt_key table[] = {
 
 enum { N_KEY = sizeof table / sizeof *table };
 
+#define TUNABLE(table, name, legal, kind)                                                \
+  {                                                                                      \
+#name, #table "." #name, offsetof(struct pbt_job, table.name), legal,                \
+        PBT_TASK_##kind                                                                  \
+  }
+
 static const struct pbt_tunable tunable[] = {
-    {"lr", "optimizer.lr", offsetof(struct pbt_job, optimizer.lr), LR_LEGAL,
-     PBT_TASK_CLASSIFY},
-    {"momentum", "optimizer.momentum", offsetof(struct pbt_job, optimizer.momentum),
-     MOMENTUM_LEGAL, PBT_TASK_CLASSIFY},
-    {"weight_decay", "optimizer.weight_decay",
-     offsetof(struct pbt_job, optimizer.weight_decay), DECAY_LEGAL, PBT_TASK_CLASSIFY},
-    {"label_smoothing", "optimizer.label_smoothing",
-     offsetof(struct pbt_job, optimizer.label_smoothing), SMOOTHING_LEGAL,
-     PBT_TASK_CLASSIFY},
-    {"h0", "toy.h0", offsetof(struct pbt_job, toy.h0), TOY_LEGAL, PBT_TASK_TOY},
-    {"h1", "toy.h1", offsetof(struct pbt_job, toy.h1), TOY_LEGAL, PBT_TASK_TOY},
-    {"h", "toy.h", offsetof(struct pbt_job, toy.h), TOY_LEGAL, PBT_TASK_TOY},
+    TUNABLE(optimizer, lr, LR_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, momentum, KEPT_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, beta1, KEPT_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, beta2, LONG_KEPT_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, smoothing, LONG_KEPT_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, epsilon, EPSILON_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, weight_decay, DECAY_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, clip_norm, CLIP_LEGAL, CLASSIFY),
+    TUNABLE(optimizer, label_smoothing, LABEL_LEGAL, CLASSIFY),
+    TUNABLE(network, dropout, DROPOUT_LEGAL, CLASSIFY),
+    TUNABLE(augment, shift, PIXELS_LEGAL, CLASSIFY),
+    TUNABLE(augment, flip, SHARE_LEGAL, CLASSIFY),
+    TUNABLE(augment, cutout, PIXELS_LEGAL, CLASSIFY),
+    TUNABLE(augment, rotation, DEGREES_LEGAL, CLASSIFY),
+    TUNABLE(augment, brightness, SHARE_LEGAL, CLASSIFY),
+    TUNABLE(augment, contrast, SHARE_LEGAL, CLASSIFY),
+    TUNABLE(toy, h0, TOY_LEGAL, TOY),
+    TUNABLE(toy, h1, TOY_LEGAL, TOY),
+    TUNABLE(toy, h, TOY_LEGAL, TOY),
 };
 
 const struct pbt_key *pbt_job_keys(size_t *n) {

@@ -16,12 +16,14 @@
 
 enum pbt_key_type {
   PBT_KEY_TEXT,    // char[bytes]
+  PBT_KEY_TEXTS,   // char[][bytes], int32_t count at count_offset
+  PBT_KEY_FLAG,    // bool
   PBT_KEY_WORD,    // an enum: the index of the word
   PBT_KEY_INTEGER, // int64_t
   PBT_KEY_INT32,
   PBT_KEY_SEED,  // uint64_t
   PBT_KEY_REAL,  // double
-  PBT_KEY_REALS, // double[], int32_t count at count_offset
+  PBT_KEY_REALS, // double[], likewise
   PBT_KEY_INT32S // int32_t[], likewise
 };
 
@@ -33,10 +35,11 @@ struct pbt_key {
   bool required;   // has no default
   int alternative; // keys with the same number above 0 exclude each other
   size_t offset;   // of the value
-  size_t bytes;    // TEXT: room with the NUL
+  size_t bytes;    // TEXT, TEXTS: room with the NUL
   size_t count_offset;
   int32_t least, most;         // arrays: items
   struct pbt_range range;      // of a number or of each item
+  const char *zero;            // INT32: the word that stands for 0
   bool not_one;                // a factor of 1 moves nothing
   const char *const *word;     // WORD
   int n_word;                  //

@@ -275,7 +275,13 @@ static pbt_status compute(struct pbt_draft *draft) {
     snprintf(job->output, sizeof job->output, "runs/%s", job->name);
   }
   if (!draft->origin[pbt_key_index("task.sense")].given) {
-    job->task.sense = job->task.metric == PBT_METRIC_LOSS ? PBT_MINIMIZE : PBT_MAXIMIZE;
+    bool is_loss = job->task.metric == PBT_METRIC_LOSS ||
+                   job->task.metric == PBT_METRIC_BALANCED_LOSS;
+    job->task.sense = is_loss ? PBT_MINIMIZE : PBT_MAXIMIZE;
+  }
+  if (!draft->origin[pbt_key_index("optimizer.lr")].given &&
+      job->optimizer.kind != PBT_OPTIMIZER_SGD) {
+    job->optimizer.lr = 0.001; // the papers' own
   }
   if (!draft->origin[pbt_key_index("data.seed")].given) {
     job->data.seed = job->seed;

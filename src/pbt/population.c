@@ -81,6 +81,10 @@ double pbt_score_of(const struct pbt_scores *scores, enum pbt_metric metric) {
     return scores->loss;
   case PBT_METRIC_MACRO_F1:
     return scores->macro_f1;
+  case PBT_METRIC_BALANCED_ACCURACY:
+    return scores->balanced_accuracy;
+  case PBT_METRIC_BALANCED_LOSS:
+    return scores->balanced_loss;
   case PBT_METRIC_ACCURACY:
     break;
   }

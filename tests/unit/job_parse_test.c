@@ -95,6 +95,23 @@ START_TEST(the_effective_job_is_the_same_job) {
                                       .set = set,
                                       .n_set = 10,
                                       .ranks = 3});
+  const char *const more[] = {"network.kind=layers",
+                              "network.layers=[\"conv 4 3x3 pad 1 as a\", \"dense 10\"]",
+                              "network.dropout=0.25",
+                              "optimizer.kind=adamw",
+                              "optimizer.beta2=0.95",
+                              "optimizer.class_weights=balanced",
+                              "search.flip={kind=\"real\", low=0, high=0.5}",
+                              "search.shift={kind=\"int\", low=0, high=4}",
+                              "augment.cutout=3",
+                              "threads=auto",
+                              "task.metric=balanced_loss"};
+  round_trip(&(struct pbt_job_source){.path = "a.toml",
+                                      .text = least,
+                                      .bytes = sizeof least - 1,
+                                      .set = more,
+                                      .n_set = sizeof more / sizeof *more,
+                                      .ranks = 3});
   const char *const names[] = {"mnist-lenet5", "fashion-lenet5", "digits"};
   for (int i = 0; i < 3; i++) {
     char path[512], inside[64];
@@ -183,6 +200,12 @@ START_TEST(set_replaces_the_file) {
   ck_assert_uint_eq(with("seed=7").data.seed, 7);
   ck_assert_int_eq(with("backend=cpu").backend, PBT_BACKEND_CPU);
   ck_assert_int_eq(with("task.metric=loss").task.sense, PBT_MINIMIZE);
+  ck_assert_int_eq(with("task.metric=balanced_loss").task.sense, PBT_MINIMIZE);
+  ck_assert_int_eq(with("threads=auto").threads, 0);
+  ck_assert_int_eq(with("threads=3").threads, 3);
+  ck_assert(with("optimizer.nesterov=true").optimizer.nesterov);
+  ck_assert_double_eq(with("optimizer.kind=sgd").optimizer.lr, 0.05);
+  ck_assert_double_eq(with("optimizer.kind=adam").optimizer.lr, 0.001);
   job = with("search.lr={kind=\"real\", low=0.1, high=0.2}");
   ck_assert_int_eq(job.search.hparam[0].kind, PBT_REAL);
   ck_assert_double_eq(job.search.hparam[0].start_high, 0.2);
@@ -212,6 +235,12 @@ START_TEST(set_that_is_wrong_names_itself) {
       {"se ed=3", "no key of a job file looks like this", PBT_ERR_DATA},
       {"seed=three", "`seed` is a string; it must be an integer at least 0",
        PBT_ERR_DATA},
+      {"threads=some", "it must be an integer from 1 to 256, or \"auto\"", PBT_ERR_DATA},
+      {"threads=0", "`threads` = 0 is not allowed", PBT_ERR_DATA},
+      {"optimizer.nesterov=1", "is an integer; it must be true or false", PBT_ERR_DATA},
+      {"optimizer.beta1=0.5", "no meaning with kind = \"sgd\", only with \"adam\"",
+       PBT_ERR_DATA},
+      {"network.kind=layers", "`network.layers` is missing", PBT_ERR_DATA},
       {"seed=-1", "`seed` = -1 is not allowed", PBT_ERR_DATA},
       {"seed=99999999999999999999", "`seed` is a string", PBT_ERR_DATA},
       {"explore.factors=[0.8,", "--set explore.factors=[0.8,: Error", PBT_ERR_DATA},

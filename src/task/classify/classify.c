@@ -30,15 +30,23 @@ struct classify {
 };
 
 /* Where a hyperparameter goes. */
+#define PLACE(name)                                                                      \
+  { #name, offsetof(struct pbt_hyper, name) }
 static const struct {
   const char *name;
   size_t offset; // of the float in struct pbt_hyper
-} hyper_place[] = {
-    {"lr", offsetof(struct pbt_hyper, lr)},
-    {"momentum", offsetof(struct pbt_hyper, momentum)},
-    {"weight_decay", offsetof(struct pbt_hyper, weight_decay)},
-    {"label_smoothing", offsetof(struct pbt_hyper, label_smoothing)},
-};
+} hyper_place[] = {PLACE(lr),           PLACE(momentum),  PLACE(beta1),
+                   PLACE(beta2),        PLACE(smoothing), PLACE(epsilon),
+                   PLACE(weight_decay), PLACE(clip_norm), PLACE(label_smoothing),
+                   PLACE(dropout),      PLACE(shift),     PLACE(flip),
+                   PLACE(cutout),       PLACE(rotation),  PLACE(brightness),
+                   PLACE(contrast)};
+#undef PLACE
+
+static bool augments(const struct pbt_hyper *hyper) {
+  return hyper->shift > 0 || hyper->flip > 0 || hyper->cutout > 0 ||
+         hyper->rotation > 0 || hyper->brightness > 0 || hyper->contrast > 0;
+}
 
 static pbt_status put_hyper(struct pbt_hyper *hyper, const char *name, double value) {
   for (size_t i = 0; i < sizeof hyper_place / sizeof *hyper_place; i++) {
@@ -67,7 +75,8 @@ static pbt_status fixed_hyper(const struct pbt_job *job, struct pbt_hyper *hyper
 
 /* What "auto" means: the first that opens. */
 static pbt_status open_backend(const struct pbt_job *job, struct pbt_backend **backend) {
-  const struct pbt_backend_options options = {.threads = job->threads};
+  const struct pbt_backend_options options = {.threads =
+                                                  job->threads > 0 ? job->threads : 1};
   if (job->backend != PBT_BACKEND_CPU) {
     pbt_status status = pbt_backend_find("cuda")->open(&options, backend);
     if (status == PBT_OK || job->backend == PBT_BACKEND_CUDA) {
@@ -76,6 +85,16 @@ static pbt_status open_backend(const struct pbt_job *job, struct pbt_backend **b
     pbt_error_clear();
   }
   return pbt_backend_find("cpu")->open(&options, backend);
+}
+
+static pbt_status parse_layers(const struct pbt_job *job, struct pbt_shape in,
+                               int32_t n_class, struct pbt_net_spec *spec) {
+  _Static_assert((int)PBT_MAX_LAYER_LIST == (int)PBT_MAX_LAYERS, "every list fits");
+  const char *entry[PBT_MAX_LAYER_LIST];
+  for (int32_t i = 0; i < job->network.n_layer; i++) {
+    entry[i] = job->network.layer[i];
+  }
+  return pbt_net_parse("layers", in, n_class, entry, job->network.n_layer, spec);
 }
 
 static pbt_status make_spec(const struct pbt_job *job, const struct pbt_data_header *data,
@@ -87,6 +106,10 @@ static pbt_status make_spec(const struct pbt_job *job, const struct pbt_data_hea
   case PBT_NETWORK_MLP:
     return pbt_net_mlp(in, data->n_class, job->network.hidden, job->network.n_hidden,
                        spec);
+  case PBT_NETWORK_RESNET20:
+    return pbt_net_resnet20(in, data->n_class, spec);
+  case PBT_NETWORK_LAYERS:
+    return parse_layers(job, in, data->n_class, spec);
   }
   return PBT_BUG("a network that the classify task does not know");
 }
@@ -122,13 +145,46 @@ static pbt_status open_dataset(struct classify *self) {
   return self->backend->ops->data_open(self->backend, &images, &self->dataset);
 }
 
+/* n / (classes n_c) for n_c of n training images in class c: 1 on average over them.  A
+ * class without images is never met. */
+static void balance_classes(const struct pbt_data_header *data, float weight[]) {
+  const uint8_t *label = (const uint8_t *)data + data->label_offset;
+  int64_t begin, count, of_class[PBT_MAX_CLASSES] = {0};
+  pbt_data_range(data, PBT_SPLIT_TRAIN, &begin, &count);
+  for (int64_t i = begin; i < begin + count; i++) {
+    of_class[label[i]]++;
+  }
+  double met = 0;
+  for (int32_t c = 0; c < data->n_class; c++) {
+    met += of_class[c] > 0;
+  }
+  for (int32_t c = 0; c < data->n_class; c++) {
+    weight[c] =
+        of_class[c] > 0 ? (float)((double)count / (met * (double)of_class[c])) : 1.0F;
+  }
+}
+
 static pbt_status open_net(struct classify *self) {
-  int64_t batch = self->job->optimizer.batch_size;
-  int32_t most = batch > SCORE_BATCH ? (int32_t)batch : SCORE_BATCH;
-  const struct pbt_net_options options = {.max_batch = most};
+  const struct pbt_job *job = self->job;
+  static const enum pbt_optimizer kind[] = {[PBT_OPTIMIZER_SGD] = PBT_SGD,
+                                            [PBT_OPTIMIZER_RMSPROP] = PBT_RMSPROP,
+                                            [PBT_OPTIMIZER_ADAM] = PBT_ADAM,
+                                            [PBT_OPTIMIZER_ADAMW] = PBT_ADAM};
+  int64_t batch = job->optimizer.batch_size;
+  struct pbt_net_options options = {
+      .max_batch = batch > SCORE_BATCH ? (int32_t)batch : SCORE_BATCH,
+      .optimizer = kind[job->optimizer.kind],
+      .nesterov = job->optimizer.nesterov,
+      .decoupled = job->optimizer.kind == PBT_OPTIMIZER_ADAMW ||
+                   job->optimizer.decay == PBT_DECAY_DECOUPLED};
+  float weight[PBT_MAX_CLASSES];
+  if (job->optimizer.class_weights == PBT_CLASSES_BALANCED && self->data != NULL) {
+    balance_classes(self->data, weight);
+    options.class_weight = weight;
+  }
   PBT_TRY(pbt_net_open(self->backend, &self->spec, &options, &self->net));
   PBT_TRY(pbt_net_set_hyper(self->net, &self->hyper));
-  return pbt_net_init(self->net, self->job->seed, self->member, 0);
+  return pbt_net_init(self->net, job->seed, self->member, 0);
 }
 
 static void close_classify(struct pbt_task *task) {
@@ -194,6 +250,7 @@ static pbt_status train_classify(struct pbt_task *task, int64_t n_steps,
                                  struct pbt_train_report *report) {
   struct classify *self = (struct classify *)task;
   struct pbt_tally tally = {0};
+  self->batch.augment = augments(&self->hyper);
   PBT_TRY(pbt_net_train(self->net, &self->batch, n_steps, &tally));
   *report = (struct pbt_train_report){.n_steps = n_steps, .n_sample = tally.count};
   if (tally.count > 0) {

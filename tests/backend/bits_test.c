@@ -17,7 +17,7 @@ static const int32_t batches[] = {1, 16, 17, 64, 100};
 enum { BATCHES = 5 };
 
 static const struct pbt_layer_desc *layers(size_t *n) {
-  static struct pbt_layer_desc list[20];
+  static struct pbt_layer_desc list[24];
   struct pbt_layer_desc all[] = {
       support_conv((struct pbt_shape){1, 28, 28, 2}, 6, 5, 1, 2, 2, true, 0),
       support_conv((struct pbt_shape){6, 14, 14, 0}, 16, 5, 1, 0, 2, true, 0),
@@ -29,6 +29,8 @@ static const struct pbt_layer_desc *layers(size_t *n) {
       support_conv((struct pbt_shape){3, 9, 9, 3}, 4, 7, 1, 3, 0, true, 0),
       support_conv((struct pbt_shape){4, 9, 8, 1}, 5, 3, 2, 1, 2, true, 0),
       support_conv((struct pbt_shape){16, 16, 16, 1}, 32, 3, 2, 1, 0, false, 1),
+      support_conv((struct pbt_shape){5, 11, 12, 2}, 6, 5, 2, 2, 0, true, 0),
+      support_conv((struct pbt_shape){9, 7, 10, 0}, 5, 1, 2, 0, 0, true, 0),
       support_norm((struct pbt_shape){5, 7, 9, 0}, (struct pbt_shape){0}, true, 1),
       support_norm((struct pbt_shape){8, 4, 5, 0}, (struct pbt_shape){4, 8, 10, 1}, true,
                    1),

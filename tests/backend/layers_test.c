@@ -103,6 +103,22 @@ START_TEST(odd_tiled_shapes_match_the_reference) {
 }
 END_TEST
 
+START_TEST(strided_shapes_match_the_reference) {
+  const struct pbt_layer_desc desc[] = {
+      support_conv((struct pbt_shape){16, 12, 12, 1}, 32, 3, 2, 1, 0, false, 1),
+      support_conv((struct pbt_shape){5, 9, 11, 1}, 7, 3, 2, 1, 0, true, 0),
+      support_conv((struct pbt_shape){3, 10, 7, 0}, 4, 3, 2, 0, 0, false, 0),
+      support_conv((struct pbt_shape){6, 8, 9, 2}, 3, 3, 2, 2, 0, false, 2),
+      support_conv((struct pbt_shape){5, 11, 12, 2}, 6, 5, 2, 2, 0, true, 0),
+      support_conv((struct pbt_shape){2, 7, 6, 1}, 9, 5, 2, 1, 0, false, 1),
+      support_conv((struct pbt_shape){9, 7, 10, 0}, 5, 1, 2, 0, 0, true, 0),
+      support_conv((struct pbt_shape){4, 8, 8, 0}, 8, 1, 2, 0, 0, false, 1),
+      support_conv((struct pbt_shape){3, 3, 3, 0}, 2, 3, 2, 0, 0, true, 0),
+  };
+  check_all(desc, COUNT(desc), ragged, COUNT(ragged));
+}
+END_TEST
+
 START_TEST(plain_shapes_match_the_reference) {
   const struct pbt_layer_desc desc[] = {
       support_conv((struct pbt_shape){3, 9, 9, 3}, 4, 7, 1, 3, 0, true, 0),
@@ -110,7 +126,7 @@ START_TEST(plain_shapes_match_the_reference) {
       support_conv((struct pbt_shape){3, 11, 9, 1}, 5, 3, 1, 1, 3, false, 1),
       support_conv((struct pbt_shape){5, 8, 8, 0}, 3, 2, 2, 0, 0, false, 0),
       support_conv((struct pbt_shape){3, 5, 5, 2}, 3, 1, 1, 2, 0, true, 0),
-      support_conv((struct pbt_shape){2, 6, 6, 0}, 3, 1, 2, 0, 0, true, 0),
+      support_conv((struct pbt_shape){2, 9, 8, 1}, 3, 3, 3, 1, 0, true, 0),
   };
   const int32_t batch[] = {1, 17, 33};
   check_all(desc, COUNT(desc), batch, COUNT(batch));
@@ -302,6 +318,7 @@ int main(void) {
   const TTest *const list[] = {lenet5_layers_match_the_reference,
                                resnet20_shapes_match_the_reference,
                                odd_tiled_shapes_match_the_reference,
+                               strided_shapes_match_the_reference,
                                plain_shapes_match_the_reference,
                                dense_shapes_match_the_reference,
                                normalisations_match_the_reference,

@@ -25,16 +25,27 @@ static pbt_status check(const struct pbt_layer_desc *desc, int32_t ch, int32_t c
 }
 
 static void choose_path(struct cpu_conv *conv) {
-  conv->tiled = (conv->k == 1 || conv->k == 3 || conv->k == 5) && conv->stride == 1 &&
-                (conv->pool == 0 || conv->pool == 2) && conv->pad < conv->k;
+  bool pooled = conv->pool == 2 && conv->stride == 1;
+  conv->tiled = (conv->k == 1 || conv->k == 3 || conv->k == 5) && conv->stride <= 2 &&
+                (conv->pool == 0 || pooled) && conv->pad < conv->k;
   /* Without padding a row of dx has k - 1 taps beyond each edge of dy: too many to
    * multiply by zero where k is 5. */
-  conv->trim = conv->tiled && conv->k == 5 && conv->pad == 0 && conv->cw >= conv->k - 1;
+  conv->trim = conv->tiled && conv->stride == 1 && conv->k == 5 && conv->pad == 0 &&
+               conv->cw >= conv->k - 1;
+}
+
+/* How far dx reads beyond the gradient before the pool: before its first row or column,
+ * and after the last of n where m are read. */
+static int32_t reach(const struct cpu_conv *conv, int32_t n, int32_t m) {
+  int32_t before = (conv->k - 1 - conv->pad + conv->stride - 1) / conv->stride;
+  int32_t after = (m - 1 + conv->pad) / conv->stride - (n - 1);
+  return before > after ? before : after;
 }
 
 /* The halo that dx wants around the gradient before the pool. */
 static int32_t gradient_halo(const struct cpu_conv *conv) {
-  return conv->tiled && !conv->trim ? conv->k - 1 - conv->pad : 0;
+  int32_t halo = reach(conv, conv->cw, conv->iw);
+  return conv->tiled && !conv->trim && halo > 0 ? halo : 0;
 }
 
 static pbt_status allocate(struct cpu_backend *cpu, int32_t max_batch,

@@ -79,7 +79,7 @@ struct cpu_norm {
   struct cpu_stride x, y, skip;
   int32_t skip_c, skip_first; // skip's channels, and the first of ours it is added to
   int32_t skip_step;          // every which row and column of it
-  double *mean, *inverse; // of the last forward pass; 1 / sqrt(variance + 1e-5)
+  double *mean, *inverse;     // of the last forward pass; 1 / sqrt(variance + 1e-5)
 };
 
 struct cpu_norm_call {

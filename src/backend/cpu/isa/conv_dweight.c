@@ -21,12 +21,17 @@ struct tile_at {
   float *sum;              // [filter][ky][kx][16], at `lane`
 };
 
+/* Rows of x to a row of y. */
+static int32_t pitch_of(const struct cpu_conv *conv) {
+  return conv->stride * (conv->pool > 0 ? conv->pool : 1);
+}
+
 /* x and dy at the chunk's first row. */
 static const float *x_of(const struct tile_at *at) {
   const struct cpu_conv *conv = at->call->conv;
   bool last = at->block == at->call->blocks - 1;
   const float *x = last ? at->call->x_tail : at->call->io->x + at->block * conv->x.block;
-  int32_t y = at->oy * (conv->pool > 0 ? conv->pool : 1) - conv->pad + at->ky;
+  int32_t y = at->oy * pitch_of(conv) - conv->pad + at->ky;
   return x + conv->x.origin + y * conv->x.row - conv->pad * CPU_LANES +
          at->i * conv->x.channel + at->lane;
 }
@@ -37,15 +42,15 @@ static const float *dy_of(const struct tile_at *at) {
          at->o * conv->y.channel + at->oy * conv->y.row + at->lane;
 }
 
-/* acc[j][ky][kx] += g[j][position] * x[position + (ky, kx)], positions yt x xt. */
-ALWAYS void step(const float *x, int64_t row, int k, int kt, int oc, int yt, int xt,
-                 const vf g[MAX_GRADIENTS], vf acc[MAX_TILE]) {
-  UNROLL for (int r = 0; r < kt + yt - 1; r++, x += row) {
+/* acc[j][ky][kx] += g[j][position] * x[s position + (ky, kx)], positions yt x xt. */
+ALWAYS void step(const float *x, int64_t row, int k, int s, int kt, int oc, int yt,
+                 int xt, const vf g[MAX_GRADIENTS], vf acc[MAX_TILE]) {
+  UNROLL for (int r = 0; r < kt + s * (yt - 1); r++, x += row) {
     HIDE(x); // one pointer that walks, not one for each row and column
-    UNROLL for (int c = 0; c < k + xt - 1; c++) {
+    UNROLL for (int c = 0; c < k + s * (xt - 1); c++) {
       vf v = load(x + c * CPU_LANES);
       UNROLL for (int p = 0; p < yt * xt; p++) {
-        int ky = r - p / xt, kx = c - p % xt;
+        int ky = r - s * (p / xt), kx = c - s * (p % xt);
         if (ky >= 0 && ky < kt && kx >= 0 && kx < k) {
           UNROLL for (int j = 0; j < oc; j++) {
             int t = (j * kt + ky) * k + kx;
@@ -77,33 +82,33 @@ ALWAYS void sum_pooled(const struct tile_at *at, int k, int kt, int oc,
             g[j * 2 * yt + p] = keep(equal(won, splat_int(2 * top + p)), v);
           }
         }
-        step(x + (2 * y + top) * conv->x.row + 2 * ox * CPU_LANES, conv->x.row, k, kt, oc,
-             yt, 2, g, acc);
+        step(x + (2 * y + top) * conv->x.row + 2 * ox * CPU_LANES, conv->x.row, k, 1, kt,
+             oc, yt, 2, g, acc);
       }
     }
   }
 }
 
 /* xt positions of a row at a time, then one by one. */
-ALWAYS void sum_rows(const struct tile_at *at, int k, int kt, int oc, int xt,
+ALWAYS void sum_rows(const struct tile_at *at, int k, int s, int kt, int oc, int xt,
                      vf acc[MAX_TILE]) {
   const struct cpu_conv *conv = at->call->conv;
   const float *x_row = x_of(at), *dy_row = dy_of(at);
-  for (int32_t y = 0; y < at->rows; y++, x_row += conv->x.row, dy_row += conv->y.row) {
-    const float *x = x_row, *d = dy_row;
+  for (int32_t y = 0; y < at->rows; y++, dy_row += conv->y.row) {
+    const float *x = x_row + s * y * conv->x.row, *d = dy_row;
     int32_t ox = 0;
     vf g[MAX_GRADIENTS];
-    for (; ox + xt <= conv->ow; ox += xt, x += xt * CPU_LANES, d += xt * CPU_LANES) {
+    for (; ox + xt <= conv->ow; ox += xt, x += s * xt * CPU_LANES, d += xt * CPU_LANES) {
       UNROLL for (int t = 0; t < oc * xt; t++) {
         g[t] = load(d + t / xt * conv->y.channel + t % xt * CPU_LANES);
       }
-      step(x, conv->x.row, k, kt, oc, 1, xt, g, acc);
+      step(x, conv->x.row, k, s, kt, oc, 1, xt, g, acc);
     }
-    for (; ox < conv->ow; ox++, x += CPU_LANES, d += CPU_LANES) {
+    for (; ox < conv->ow; ox++, x += s * CPU_LANES, d += CPU_LANES) {
       UNROLL for (int j = 0; j < oc; j++) {
         g[j] = load(d + j * conv->y.channel);
       }
-      step(x, conv->x.row, k, kt, oc, 1, 1, g, acc);
+      step(x, conv->x.row, k, s, kt, oc, 1, 1, g, acc);
     }
   }
 }
@@ -123,6 +128,13 @@ ALWAYS void put(const struct tile_at *at, int n, const vf acc[MAX_TILE]) {
 
 typedef void tile_function(const struct tile_at *at);
 
+#define ROW(K, S, KT, OC)                                                                \
+  static void row_##K##_##S##_##OC(const struct tile_at *at) {                           \
+    vf acc[MAX_TILE];                                                                    \
+    take(at, OC *KT *K, acc);                                                            \
+    sum_rows(at, K, S, KT, OC, 2, acc);                                                  \
+    put(at, OC *KT *K, acc);                                                             \
+  }
 #define TILE(K, KT, OC)                                                                  \
   static void pooled_##K##_##OC(const struct tile_at *at) {                              \
     vf acc[MAX_TILE];                                                                    \
@@ -130,17 +142,16 @@ typedef void tile_function(const struct tile_at *at);
     sum_pooled(at, K, KT, OC, acc);                                                      \
     put(at, OC *KT *K, acc);                                                             \
   }                                                                                      \
-  static void row_##K##_##OC(const struct tile_at *at) {                                 \
-    vf acc[MAX_TILE];                                                                    \
-    take(at, OC *KT *K, acc);                                                            \
-    sum_rows(at, K, KT, OC, 2, acc);                                                     \
-    put(at, OC *KT *K, acc);                                                             \
-  }
+  ROW(K, 1, KT, OC)                                                                      \
+  ROW(K, 2, KT, OC)
 
 struct choice {
-  tile_function *pooled, *row;
-  int32_t rows, oc; // kernel rows and filters of a tile
+  tile_function *pooled, *row[2]; // row: at stride 1 and 2
+  int32_t rows, oc;               // kernel rows and filters of a tile
 };
+
+#define CHOICE(K, KT, OC)                                                                \
+  { pooled_##K##_##OC, {row_##K##_1_##OC, row_##K##_2_##OC}, KT, OC }
 
 /* [k / 2]: many filters at once, or one. */
 #if WIDE
@@ -150,9 +161,9 @@ TILE(3, 3, 2)
 TILE(3, 3, 1)
 TILE(5, 5, 1)
 static const struct choice tile_table[3][2] = {
-    {{pooled_1_8, row_1_8, 1, 8}, {pooled_1_1, row_1_1, 1, 1}},
-    {{pooled_3_2, row_3_2, 3, 2}, {pooled_3_1, row_3_1, 3, 1}},
-    {{pooled_5_1, row_5_1, 5, 1}, {pooled_5_1, row_5_1, 5, 1}},
+    {CHOICE(1, 1, 8), CHOICE(1, 1, 1)},
+    {CHOICE(3, 3, 2), CHOICE(3, 3, 1)},
+    {CHOICE(5, 5, 1), CHOICE(5, 5, 1)},
 };
 #else
 TILE(1, 1, 4)
@@ -162,9 +173,9 @@ TILE(3, 1, 1)
 TILE(5, 1, 2)
 TILE(5, 1, 1)
 static const struct choice tile_table[3][2] = {
-    {{pooled_1_4, row_1_4, 1, 4}, {pooled_1_1, row_1_1, 1, 1}},
-    {{pooled_3_3, row_3_3, 1, 3}, {pooled_3_1, row_3_1, 1, 1}},
-    {{pooled_5_2, row_5_2, 1, 2}, {pooled_5_1, row_5_1, 1, 1}},
+    {CHOICE(1, 1, 4), CHOICE(1, 1, 1)},
+    {CHOICE(3, 1, 3), CHOICE(3, 1, 1)},
+    {CHOICE(5, 1, 2), CHOICE(5, 1, 1)},
 };
 #endif
 
@@ -195,7 +206,7 @@ int64_t KERNEL(conv_dweight_floats)(const struct cpu_conv *conv) {
 
 /* Rows of y whose x and dy, one input channel and one tile's filters, fit a chunk. */
 static int32_t chunk_rows(const struct cpu_conv *conv, const struct choice *tile) {
-  int64_t x = conv->x.row * (conv->pool > 0 ? conv->pool : 1);
+  int64_t x = conv->x.row * pitch_of(conv);
   int64_t row = (x + conv->y.row * tile->oc) * (int64_t)sizeof(float);
   int32_t rows = (int32_t)(CHUNK_BYTES / row);
   int32_t chunks = (conv->oh + rows) / (rows + 1);
@@ -216,7 +227,7 @@ static void add_chunk(const struct choice *tile, struct tile_at at, float *sum) 
     for (at.ky = 0; at.ky < conv->k; at.ky += tile->rows, sum += part) {
       for (at.lane = 0; at.lane < CPU_LANES; at.lane += V) {
         at.sum = sum + at.lane;
-        (conv->pool > 0 ? tile->pooled : tile->row)(&at);
+        (conv->pool > 0 ? tile->pooled : tile->row[conv->stride - 1])(&at);
       }
     }
   }

@@ -250,6 +250,7 @@ void KERNEL(conv_dx)(const void *context, int32_t begin, int32_t end, int32_t th
       KERNEL(unpool_block)(call, block, own);
       g = own;
     }
-    dx_block(call, g, call->io->dx + block * conv->x.block);
+    float *dx = call->io->dx + block * conv->x.block;
+    (conv->stride == 2 ? KERNEL(dx_block_strided) : dx_block)(call, g, dx);
   }
 }

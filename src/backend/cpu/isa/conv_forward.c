@@ -20,7 +20,7 @@ struct place_of_tile {
 static const float no_bias[8];
 
 ALWAYS void accumulate(const struct cpu_conv *conv, const struct place_of_tile *at, int k,
-                       int oc, int yt, int xt, vf acc[MAX_TILE]) {
+                       int s, int oc, int yt, int xt, vf acc[MAX_TILE]) {
   int64_t row = conv->x.row, channel = conv->x.channel;
   int64_t w_step = (int64_t)conv->ic * k * k;
   UNROLL for (int t = 0; t < oc * yt * xt; t++) {
@@ -33,7 +33,7 @@ ALWAYS void accumulate(const struct cpu_conv *conv, const struct place_of_tile *
       UNROLL for (int kx = 0; kx < k; kx++) {
         vf v[4];
         UNROLL for (int p = 0; p < yt * xt; p++) {
-          v[p] = load(xr + p / xt * row + (kx + p % xt) * CPU_LANES);
+          v[p] = load(xr + p / xt * row + (kx + s * (p % xt)) * CPU_LANES);
         }
         UNROLL for (int j = 0; j < oc; j++) {
           vf tap = splat(w[j * w_step + kx]);
@@ -85,14 +85,14 @@ typedef void tile_function(const struct cpu_conv *conv, const struct place_of_ti
   static void pooled_##K##_##OC(const struct cpu_conv *conv,                             \
                                 const struct place_of_tile *at) {                        \
     vf acc[MAX_TILE];                                                                    \
-    accumulate(conv, at, K, OC, 2, 2, acc);                                              \
+    accumulate(conv, at, K, 1, OC, 2, 2, acc);                                           \
     finish_pooled(conv, at, OC, acc);                                                    \
   }
-#define ROW(K, OC, XT)                                                                   \
-  static void row_##K##_##OC##_##XT(const struct cpu_conv *conv,                         \
-                                    const struct place_of_tile *at) {                    \
+#define ROW(K, S, OC, XT)                                                                \
+  static void row_##K##_##S##_##OC##_##XT(const struct cpu_conv *conv,                   \
+                                          const struct place_of_tile *at) {              \
     vf acc[MAX_TILE];                                                                    \
-    accumulate(conv, at, K, OC, 1, XT, acc);                                             \
+    accumulate(conv, at, K, S, OC, 1, XT, acc);                                          \
     finish_row(conv, at, OC, XT, acc);                                                   \
   }
 
@@ -100,40 +100,35 @@ typedef void tile_function(const struct cpu_conv *conv, const struct place_of_ti
 #if WIDE
 #define OC_A 6
 #define OC_B 4
-#define NAMES(K, OC) pooled_##K##_##OC, row_##K##_##OC##_4, row_##K##_##OC##_1
-#define TILES(K)                                                                         \
-  POOLED(K, 6)                                                                           \
-  POOLED(K, 4)                                                                           \
-  POOLED(K, 1)                                                                           \
-  ROW(K, 6, 4) ROW(K, 4, 4) ROW(K, 1, 4) ROW(K, 6, 1) ROW(K, 4, 1) ROW(K, 1, 1)
-#define TABLE(K)                                                                         \
-  {                                                                                      \
-    {NAMES(K, 6)}, {NAMES(K, 4)}, {                                                      \
-      NAMES(K, 1)                                                                        \
-    }                                                                                    \
-  }
 #else
 #define OC_A 3
 #define OC_B 2
-#define NAMES(K, OC) pooled_##K##_##OC, row_##K##_##OC##_4, row_##K##_##OC##_1
-#define TILES(K)                                                                         \
-  POOLED(K, 3)                                                                           \
-  POOLED(K, 2)                                                                           \
-  POOLED(K, 1)                                                                           \
-  ROW(K, 3, 4) ROW(K, 2, 4) ROW(K, 1, 4) ROW(K, 3, 1) ROW(K, 2, 1) ROW(K, 1, 1)
-#define TABLE(K)                                                                         \
-  {                                                                                      \
-    {NAMES(K, 3)}, {NAMES(K, 2)}, {                                                      \
-      NAMES(K, 1)                                                                        \
-    }                                                                                    \
-  }
 #endif
-TILES(1)
-TILES(3)
-TILES(5)
+#define ROWS(K, S, OC) ROW(K, S, OC, 4) ROW(K, S, OC, 1)
+#define ALL(K, OC) POOLED(K, OC) ROWS(K, 1, OC) ROWS(K, 2, OC)
+#define TILES(K, A, B) ALL(K, A) ALL(K, B) ALL(K, 1)
+#define NAMES(K, OC)                                                                     \
+  {                                                                                      \
+    pooled_##K##_##OC, row_##K##_1_##OC##_4, row_##K##_1_##OC##_1, row_##K##_2_##OC##_4, \
+        row_##K##_2_##OC##_1                                                             \
+  }
+#define TABLE(K, A, B)                                                                   \
+  { NAMES(K, A), NAMES(K, B), NAMES(K, 1) }
 
-/* [k / 2][OC_A, OC_B, 1][pooled, 4 of a row, 1 of a row] */
-static tile_function *const tile_table[3][3][3] = {TABLE(1), TABLE(3), TABLE(5)};
+/* [k / 2][OC_A, OC_B, 1][pooled; 4 or 1 of a row at stride 1; the same at stride 2] */
+#if WIDE
+TILES(1, 6, 4)
+TILES(3, 6, 4)
+TILES(5, 6, 4)
+static tile_function *const tile_table[3][3][5] = {TABLE(1, 6, 4), TABLE(3, 6, 4),
+                                                   TABLE(5, 6, 4)};
+#else
+TILES(1, 3, 2)
+TILES(3, 3, 2)
+TILES(5, 3, 2)
+static tile_function *const tile_table[3][3][5] = {TABLE(1, 3, 2), TABLE(3, 3, 2),
+                                                   TABLE(5, 3, 2)};
+#endif
 
 struct choice {
   tile_function *run;
@@ -145,22 +140,23 @@ static struct choice choose_tile(const struct cpu_conv *conv) {
    * is worth some channels computed twice; not where it spills. */
   bool large = conv->oc % OC_A == 0 || (!WIDE && conv->k < 5 && conv->oc >= 16);
   int a = large ? 0 : conv->oc >= OC_B ? 1 : 2;
-  int b = conv->pool > 0 ? 0 : conv->ow >= 4 ? 1 : 2;
+  bool four = conv->pool == 0 && conv->ow >= 4;
+  int b = conv->pool > 0 ? 0 : 2 * conv->stride - four;
   return (struct choice){tile_table[conv->k / 2][a][b],
                          a == 0   ? OC_A
                          : a == 1 ? OC_B
                                   : 1,
-                         b == 1 ? 4 : 1};
+                         four ? 4 : 1};
 }
 
 static void forward_row(const struct cpu_conv_call *call, const struct choice *tile,
                         int32_t block, int32_t oy) {
   const struct cpu_conv *conv = call->conv;
   const struct pbt_layer_io *io = call->io;
-  int32_t pool = conv->pool > 0 ? conv->pool : 1;
+  int32_t pitch = conv->stride * (conv->pool > 0 ? conv->pool : 1);
   int64_t filter = (int64_t)conv->ic * conv->k * conv->k;
   const float *x = io->x + block * conv->x.block + conv->x.origin -
-                   conv->pad * (conv->x.row + CPU_LANES) + oy * pool * conv->x.row;
+                   conv->pad * (conv->x.row + CPU_LANES) + oy * pitch * conv->x.row;
   float *y = io->y + block * conv->y.block + conv->y.origin + oy * conv->y.row;
   int64_t plane = (int64_t)conv->oh * conv->ow;
   int64_t first = block * plane * conv->oc + (int64_t)oy * conv->ow;
@@ -170,7 +166,7 @@ static void forward_row(const struct cpu_conv_call *call, const struct choice *t
       for (int32_t pc = 0; pc < conv->oc; pc += tile->oc) {
         int32_t o = pc + tile->oc <= conv->oc ? pc : conv->oc - tile->oc;
         struct place_of_tile at = {
-            .x = x + ox * pool * CPU_LANES + g,
+            .x = x + ox * pitch * CPU_LANES + g,
             .weight = io->weight + o * filter,
             .bias = io->bias != NULL ? io->bias + o : no_bias,
             .y = y + o * conv->y.channel + ox * CPU_LANES + g,

@@ -21,4 +21,8 @@ void KERNEL(exp)(int32_t n, float *x);
 /* One block's gradient before the pool into g (its origin at the block's start). */
 void KERNEL(unpool_block)(const struct cpu_conv_call *call, int32_t block, float *g);
 
+/* dx of one block at stride 2; g and dx at the block's start. */
+void KERNEL(dx_block_strided)(const struct cpu_conv_call *call, const float *g,
+                              float *dx);
+
 #endif

@@ -413,6 +413,7 @@ static void check_trials(const struct population_world *world,
 
 START_TEST(trials_are_legal_and_the_better_end_is_kept) {
   struct pbt_rng rng = pbt_rng_open(8, 0, PBT_RNG_TEST, 0);
+  int64_t tried[PBT_EXPLORE_REPLAY + 1] = {0};
   for (int k = 0; k < COUNT(trying) * 12; k++) {
     struct pbt_job job = job_of(4 + pbt_rng_below(&rng, 20));
     job.exploit.kind = PBT_EXPLOIT_NONE;
@@ -420,7 +421,8 @@ START_TEST(trials_are_legal_and_the_better_end_is_kept) {
     job.task.sense = (enum pbt_sense)pbt_rng_below(&rng, 2);
     struct population_world world;
     world_reports_only(&job, &world);
-    for (int g = 0; g < 4000; g++) { // 12 x 14 x 4000: over 600,000 trials a method
+    int rounds = job.explore.kind == PBT_EXPLORE_LSHADE ? 26000 : 12000; // of 4 members
+    for (int g = 0; g < rounds; g++) {
       for (int64_t i = 0; i < world.n; i++) {
         world.asleep[i] = world.asleep[i] != 0 ? -1 : 0; // retired before this round
         bool dead = pbt_rng_below(&rng, 9) == 0 || world.asleep[i] != 0;
@@ -430,6 +432,7 @@ START_TEST(trials_are_legal_and_the_better_end_is_kept) {
       struct pbt_step_plan before[WORLD_MOST];
       memcpy(before, world.plan, sizeof before);
       for (int64_t i = 0; i < world.n; i++) {
+        tried[job.explore.kind] += world.trial[i].tries;
         double score = (double)pbt_rng_below(&rng, 5) / 4;
         world.trial[i].parent = pbt_rng_below(&rng, 20) == 0 ? (double)NAN : 0.5;
         world.trial[i].fitness = score == 0.25 ? (double)NAN : score;
@@ -443,6 +446,11 @@ START_TEST(trials_are_legal_and_the_better_end_is_kept) {
     }
     ck_assert_int_eq(asleep, job.explore.kind == PBT_EXPLORE_LSHADE ? world.n - 4 : 0);
     world_close(&world);
+  }
+  for (int k = 0; k < COUNT(trying); k++) {
+    printf("%s: %lld trials\n", pbt_explore_method(trying[k])->name,
+           (long long)tried[trying[k]]);
+    ck_assert_int_gt(tried[trying[k]], 1000000);
   }
 }
 END_TEST

@@ -276,7 +276,8 @@ START_TEST(a_layer_says_its_path) {
       support_conv((struct pbt_shape){1, 28, 28, 2}, 6, 5, 1, 2, 2, true, 0),
       support_conv((struct pbt_shape){3, 9, 9, 3}, 4, 7, 1, 3, 0, true, 0),
   };
-  const char *words[] = {"tiled", "plain"};
+  bool cpu = strcmp(ops->name, "cpu") == 0;
+  const char *words[] = {cpu ? "tiled" : "cuda", cpu ? "plain" : "cuda"};
   for (int i = 0; i < 2; i++) {
     struct pbt_layer *layer = NULL;
     ck_ok(ops->layer_open(backend, &desc[i], 64, &layer));

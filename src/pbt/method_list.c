@@ -88,6 +88,17 @@ struct pbt_tensor pbt_method_tensor(const char *prefix, const char *name,
   return tensor;
 }
 
+static const struct {
+  const char *name, *what, *source;
+} seeding[] = {
+    {"random", "each member draws its first values on its own", ""},
+    {"latin", "a Latin hypercube: each share of a range is used once",
+     "McKay, Beckman, Conover 1979"},
+    {"sobol", "Sobol's sequence with a shift drawn from the seed",
+     "directions of Joe and Kuo 2008"},
+    {"grid", "all combinations of evenly spaced levels", ""},
+};
+
 static void describe(const char *table, const struct pbt_method *const method[], size_t n,
                      struct pbt_text *text) {
   pbt_text_add(text, "%s.kind\n", table);
@@ -104,6 +115,13 @@ static void describe(const char *table, const struct pbt_method *const method[],
 }
 
 void pbt_methods_describe(struct pbt_text *text) {
+  pbt_text_add(text, "population.seeding\n");
+  for (size_t i = 0; i < sizeof seeding / sizeof *seeding; i++) {
+    pbt_text_add(text, "  %-12s %s\n", seeding[i].name, seeding[i].what);
+    if (seeding[i].source[0] != '\0') {
+      pbt_text_add(text, "  %-12s   %s\n", "", seeding[i].source);
+    }
+  }
   describe("exploit", exploit, sizeof exploit / sizeof *exploit, text);
   describe("guard", guard, sizeof guard / sizeof *guard, text);
   describe("explore", explore, sizeof explore / sizeof *explore, text);

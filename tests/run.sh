@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [CTEST ARGUMENT...]     for instance: tests/run.sh -L unit
 #
-# Without arguments all but those labelled `long` run (tests/crash).
+# Without arguments all but those labelled `long` run (tests/crash, tests/slurm).
 # Lists every skipped test with its reason; a skip that tests/skips.txt does not allow is a
 # failure.  Real data is used if it lies in ../shared/data beside the repository.
 set -euo pipefail

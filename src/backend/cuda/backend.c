@@ -27,18 +27,6 @@ pbt_status pbt_cublas_check(cublasStatus_t error, const char *call, const char *
                   cublasLtGetStatusString(error), file, line);
 }
 
-pbt_status pbt_cudnn_check(cudnnStatus_t error, const char *call, const char *file,
-                           int line) {
-  if (error == CUDNN_STATUS_SUCCESS) {
-    return PBT_OK;
-  }
-  char words[200] = "";
-  cudnnGetLastErrorString(words, sizeof words);
-  return pbt_fail(PBT_ERR_UNAVAILABLE, "%.120s: %s%s%s [%s:%d]", call,
-                  cudnnGetErrorString(error), words[0] != '\0' ? ": " : "", words, file,
-                  line);
-}
-
 /* ---- memory ---- */
 
 pbt_status pbt_cuda_allocate(struct pbt_backend *backend, size_t bytes, void **memory) {

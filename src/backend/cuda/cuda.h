@@ -54,11 +54,8 @@ pbt_status pbt_cuda_check(cudaError_t error, const char *call, const char *file,
                           int line);
 pbt_status pbt_cublas_check(cublasStatus_t error, const char *call, const char *file,
                             int line);
-pbt_status pbt_cudnn_check(cudnnStatus_t error, const char *call, const char *file,
-                           int line);
 #define PBT_CUDA(call) pbt_cuda_check((call), #call, __FILE__, __LINE__)
 #define PBT_CUBLAS(call) pbt_cublas_check((call), #call, __FILE__, __LINE__)
-#define PBT_CUDNN(call) pbt_cudnn_check((call), #call, __FILE__, __LINE__)
 
 /* backend.c: zeroed device memory. */
 pbt_status pbt_cuda_allocate(struct pbt_backend *backend, size_t bytes, void **memory);

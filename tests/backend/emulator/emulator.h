@@ -48,8 +48,7 @@ cudaError_t emulator_launch(dim3 grid, int block, size_t shared, cudaStream_t st
 template <class... P, class... A>
 static cudaError_t launch(void (*kernel)(P...), dim3 grid, int block, size_t shared,
                           cudaStream_t stream, A... argument) {
-  return emulator_launch(grid, block, shared, stream,
-                         [=] { kernel((P)argument...); });
+  return emulator_launch(grid, block, shared, stream, [=] { kernel((P)argument...); });
 }
 
 #endif

@@ -127,9 +127,9 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
-    cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-    cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int,
-    cublasLtMatmulHeuristicResult_t *result, int *n) {
+    cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+    cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+    cublasLtMatmulPreference_t, int, cublasLtMatmulHeuristicResult_t *result, int *n) {
   memset(result, 0, sizeof *result);
   *n = 1;
   return CUBLAS_STATUS_SUCCESS;
@@ -172,5 +172,41 @@ const char *cudnnGetErrorString(cudnnStatus_t) {
 
 void cudnnGetLastErrorString(char *message, size_t) {
   message[0] = '\0';
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) {
+  return CUDNN_STATUS_NOT_INITIALIZED;
+}
+
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t,
+                                           cudnnBackendDescriptor_t *) {
+  return CUDNN_STATUS_NOT_INITIALIZED;
+}
+
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t) {
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t) {
+  return CUDNN_STATUS_NOT_INITIALIZED;
+}
+
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t,
+                                       cudnnBackendAttributeName_t,
+                                       cudnnBackendAttributeType_t, int64_t,
+                                       const void *) {
+  return CUDNN_STATUS_NOT_INITIALIZED;
+}
+
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const,
+                                       cudnnBackendAttributeName_t,
+                                       cudnnBackendAttributeType_t, int64_t, int64_t *,
+                                       void *) {
+  return CUDNN_STATUS_NOT_INITIALIZED;
+}
+
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t,
+                                  cudnnBackendDescriptor_t) {
+  return CUDNN_STATUS_NOT_INITIALIZED;
 }
 }

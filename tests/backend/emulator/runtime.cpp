@@ -1,14 +1,15 @@
 /*
- * The part of CUDA's runtime that the backend calls, over host memory: one device, streams
- * that run at once, and graphs as lists of what was captured.  Memory is filled with
- * rubbish when it is allocated.  EMULATOR_DEVICES sets the number of devices.
+ * The part of CUDA's runtime that the backend calls, over host memory: one device,
+ * streams that run at once, and graphs as lists of what was captured.  Memory is filled
+ * with rubbish when it is allocated.  EMULATOR_DEVICES sets the number of devices.
  */
 #include "emulator.h"
 
 #include <cstdlib>
 #include <vector>
 
-void emulator_run(dim3 grid, int block, size_t shared, const std::function<void()> &thread);
+void emulator_run(dim3 grid, int block, size_t shared,
+                  const std::function<void()> &thread);
 
 namespace {
 using work = std::function<void()>;
@@ -112,6 +113,15 @@ cudaError_t cudaStreamSynchronize(cudaStream_t) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
   *event = (cudaEvent_t)malloc(1);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t *event) {
+  return cudaEventCreateWithFlags(event, 0);
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t, cudaEvent_t) {
+  *milliseconds = 1;
   return cudaSuccess;
 }
 

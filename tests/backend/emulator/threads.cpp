@@ -133,9 +133,11 @@ void *dynamic_shared() {
   return shared_memory;
 }
 
-void emulator_run(dim3 grid, int block, size_t shared, const std::function<void()> &thread) {
+void emulator_run(dim3 grid, int block, size_t shared,
+                  const std::function<void()> &thread) {
   if (block < 1 || block > MAX_THREADS || shared > MAX_SHARED) {
-    fprintf(stderr, "emulator: a launch of %d threads, %zu bytes shared\n", block, shared);
+    fprintf(stderr, "emulator: a launch of %d threads, %zu bytes shared\n", block,
+            shared);
     abort();
   }
   gridDim = grid;

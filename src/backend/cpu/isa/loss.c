@@ -43,7 +43,7 @@ void KERNEL(exp)(int32_t n, float *x) {
 /* What a block's scores need of its logits, lane by lane. */
 struct lanes {
   _Alignas(64) float highest[CPU_LANES], sum_exp[CPU_LANES], own[CPU_LANES],
-      mean[CPU_LANES];
+      mean[CPU_LANES], share[CPU_LANES]; // share: of the sample in the gradient
   _Alignas(64) int32_t best[CPU_LANES], label[CPU_LANES];
 };
 
@@ -78,7 +78,7 @@ static void gradient(const struct pbt_loss_io *io, const struct lanes *lanes,
                      const vf e[PBT_MAX_CLASSES], int32_t g, int32_t used, float *dz) {
   float smoothing = io->step->hyper.label_smoothing;
   float elsewhere = smoothing / (float)io->n_class;
-  vf scale = splat(1.0F / (float)io->n);
+  vf scale = load(lanes->share + g);
   vf inverse = 1.0F / load(lanes->sum_exp + g);
   vi label;
   memcpy(&label, lanes->label + g, sizeof label);
@@ -128,6 +128,10 @@ void KERNEL(loss)(const struct pbt_loss_io *io) {
     int64_t at = (int64_t)first * io->n_class;
     memset(lanes.label, 0, sizeof lanes.label);
     memcpy(lanes.label, io->label + first, (size_t)used * sizeof *io->label);
+    for (int32_t l = 0; l < CPU_LANES; l++) {
+      float weight = io->class_weight != NULL ? io->class_weight[lanes.label[l]] : 1.0F;
+      lanes.share[l] = weight * (1.0F / (float)io->n);
+    }
     for (int32_t g = 0; g < CPU_LANES; g += V) {
       softmax(io, io->logit + at + g, g, &lanes, e);
       if (io->dlogit != NULL) {

@@ -5,6 +5,7 @@
 #include "base/log.h"        // the error line
 #include "comm/comm.h"       // MPI's start and end
 #include "pbt/best.h"        // --evaluate
+#include "pbt/launcher.h"    // the end of the allocation
 #include "pbt/method.h"      // --list
 #include "pbt/run.h"         // the run
 #include "pbt/stop.h"        // signals, --max-time
@@ -16,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SET = 64, SET_BYTES = 600 };
+enum { MAX_SET = 64, SET_BYTES = 600, COMMAND_BYTES = 1024 };
+static const double default_margin = 30.0;
 
 struct command {
   struct pbt_run_options run;
@@ -24,6 +26,8 @@ struct command {
   char made[2][SET_BYTES]; // --seed and --output as settings
   const char *evaluate;
   double max_seconds;
+  double margin; // before the end of the allocation
+  char line[COMMAND_BYTES];
   bool help, version, list;
 };
 
@@ -50,6 +54,9 @@ static const char help_text[] =
     "      --take-over        run even though another process seems to hold the run "
     "folder\n"
     "      --max-time TIME    stop, saved, after TIME (3h50m, 90m, 300s)\n"
+    "      --margin TIME      in a SLURM job: stop, saved, TIME before it ends (30s, and "
+    "more\n"
+    "                         where saving takes long); off: whatever its end\n"
     "      --replay RUN[:MEMBER]  train with the schedule of RUN's winner (or a member "
     "of its\n"
     "                         last generation) instead of searching; --replay-final "
@@ -58,9 +65,10 @@ static const char help_text[] =
     "  -l, --list             the ways to exploit and explore\n"
     "  -e, --evaluate MODEL   score a RUN/best.h5 on its validation and test data\n"
     "\n"
-    "A run stops early, saved, on USR1, TERM, INT, --max-time or a file RUN/STOP; the "
-    "same\n"
-    "command goes on.\n"
+    "A run stops early, saved, on USR1, TERM, INT, --max-time, a file RUN/STOP or near "
+    "the "
+    "end\n"
+    "of its SLURM job; the same command goes on.\n"
     "Exit codes: 0 done, 64 usage, 65 bad job or data, 66 input missing, 69 device, MPI "
     "or\n"
     "memory unavailable, 70 internal error, 74 input/output error, 75 stopped early.\n";
@@ -70,6 +78,7 @@ enum {
   OPTION_RESUME,
   OPTION_TAKE_OVER,
   OPTION_MAX_TIME,
+  OPTION_MARGIN,
   OPTION_REPLAY,
   OPTION_REPLAY_FINAL
 };
@@ -84,6 +93,7 @@ static const struct option long_option[] = {
     {"resume", required_argument, NULL, OPTION_RESUME},
     {"take-over", no_argument, NULL, OPTION_TAKE_OVER},
     {"max-time", required_argument, NULL, OPTION_MAX_TIME},
+    {"margin", required_argument, NULL, OPTION_MARGIN},
     {"replay", required_argument, NULL, OPTION_REPLAY},
     {"replay-final", required_argument, NULL, OPTION_REPLAY_FINAL},
     {"list", no_argument, NULL, 'l'},
@@ -109,7 +119,7 @@ static pbt_status add_made(struct command *command, int place, const char *form,
 }
 
 /* "3h50m", "90m", "300s", "300". */
-static pbt_status parse_time(const char *text, double *seconds) {
+static pbt_status parse_time(const char *option, const char *text, double *seconds) {
   const char *at = text;
   *seconds = 0.0;
   while (*at != '\0') {
@@ -119,15 +129,14 @@ static pbt_status parse_time(const char *text, double *seconds) {
     bool known = *end == 'h' || *end == 'm' || *end == 's' || *end == '\0';
     if (end == at || !known || !(n >= 0.0)) {
       return pbt_fail(PBT_ERR_USAGE,
-                      "--max-time %s: write hours, minutes and seconds like "
-                      "3h50m, 90m or 300s",
-                      text);
+                      "%s %s: write hours, minutes and seconds like 3h50m, 90m or 300s",
+                      option, text);
     }
     *seconds += n * unit;
     at = *end == '\0' ? end : end + 1;
   }
   if (*seconds <= 0.0) {
-    return pbt_fail(PBT_ERR_USAGE, "--max-time %s: must be more than 0", text);
+    return pbt_fail(PBT_ERR_USAGE, "%s %s: must be more than 0", option, text);
   }
   return PBT_OK;
 }
@@ -159,7 +168,11 @@ static pbt_status take_option(struct command *command, int option) {
     command->run.take_over = true;
     return PBT_OK;
   case OPTION_MAX_TIME:
-    return parse_time(optarg, &command->max_seconds);
+    return parse_time("--max-time", optarg, &command->max_seconds);
+  case OPTION_MARGIN:
+    command->margin = 0.0;
+    return strcmp(optarg, "off") == 0 ? PBT_OK
+                                      : parse_time("--margin", optarg, &command->margin);
   case OPTION_REPLAY:
   case OPTION_REPLAY_FINAL:
     command->run.replay = optarg;
@@ -179,6 +192,9 @@ static pbt_status take_option(struct command *command, int option) {
 static pbt_status parse_command(int argc, char **argv, struct command *command) {
   command->run.set = command->set;
   command->run.git_id = PBT_GIT_ID;
+  command->run.command = command->line;
+  command->margin = default_margin;
+  pbt_launcher_command(argc, argv, command->line, sizeof command->line);
   opterr = 0;
   for (;;) {
     int before = optind;
@@ -217,22 +233,25 @@ static int leave(pbt_status status) {
   return status;
 }
 
-/* Bad words on the command line are seen by every rank alike: only the first may speak,
- * and before MPI has started its launcher's environment tells which that is. */
-static bool speaks_before_mpi(void) {
-  static const char *const variable[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
-                                         "SLURM_PROCID"};
-  for (size_t i = 0; i < sizeof variable / sizeof *variable; i++) {
-    const char *rank = getenv(variable[i]);
-    if (rank != NULL) {
-      return strcmp(rank, "0") == 0;
-    }
+/* Asked for before MPI starts, because a process is started for it. */
+static void watch_allocation(double margin) {
+  double left = 0.0;
+  char why[256];
+  if (margin <= 0.0 || !pbt_launcher_is_first()) {
+    return;
   }
-  return true;
+  if (pbt_launcher_seconds_left(&left, why, sizeof why)) {
+    pbt_info("SLURM ends this job in %.0f s: it stops, saved, %.0f s before", left,
+             margin);
+    pbt_stop_set_end(left, margin);
+  } else if (why[0] != '\0') {
+    pbt_info("%s", why);
+  }
 }
 
 static int run_all_ranks(int argc, char **argv, const struct command *command) {
   struct pbt_comm *comm = NULL;
+  watch_allocation(command->run.check ? 0.0 : command->margin);
   pbt_status status = pbt_comm_open(&argc, &argv, &comm);
   if (status != PBT_OK) {
     pbt_comm_die(status);
@@ -288,7 +307,8 @@ int main(int argc, char **argv) {
     pbt_stop_set_limit(command.max_seconds);
     return run_all_ranks(argc, argv, &command);
   }
-  if (!speaks_before_mpi()) {
+  /* Bad words on the command line are seen by every rank alike: only the first speaks. */
+  if (!pbt_launcher_is_first()) {
     return status;
   }
   return leave(status == PBT_OK ? answer(&command) : status);

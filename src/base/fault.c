@@ -8,7 +8,7 @@
 #include <string.h>
 
 pbt_status pbt_fault(const char *site, pbt_status status) {
-  static int calls; // of the one site that the environment names
+  static _Atomic int calls; // of the one site that the environment names
   const char *order = getenv("PBT_FAULT");
   if (order == NULL) {
     return PBT_OK;

@@ -209,6 +209,7 @@ struct pbt_job {
   struct {
     int64_t every; // generations between checkpoints
     int64_t keep;  // sets kept
+    bool async;    // written by a thread while the next interval trains
   } checkpoint;
 
   char warm_start[PBT_JOB_PATH]; // a best.h5 to take the first weights from, or ""

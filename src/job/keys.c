@@ -409,6 +409,10 @@ static const struct pbt_key table[] = {
      .help = "Generations from one checkpoint to the next."},
     {"checkpoint.keep", PBT_KEY_INTEGER, AT(checkpoint.keep), FROM_TO(1, 1e6),
      .fallback = 2, .may_change = true, .help = "Checkpoints kept; older ones go."},
+    {"checkpoint.async", PBT_KEY_FLAG, AT(checkpoint.async), .fallback = 0,
+     .may_change = true,
+     .help = "Write checkpoints while the next interval trains; they count an interval "
+             "later."},
 };
 
 enum { N_KEY = sizeof table / sizeof *table };

@@ -3,6 +3,7 @@
 #include "base/fault.h"         // best_write
 #include "base/memory.h"        // images
 #include "pbt/rank.h"           // pbt_better
+#include "pbt/trial.h"          // pbt_score_of
 #include "record/tensor_file.h" // the file's form
 
 #include <math.h>
@@ -37,7 +38,7 @@ static pbt_status build_model(const struct pbt_population *population,
       {.name = "job", .kind = PBT_FACT_TEXT, .text = population->job_text},
       {.name = "network",
        .kind = PBT_FACT_TEXT,
-       .text = pbt_network_name(job->network.kind)},
+       .text = job->task.kind == PBT_TASK_TOY ? "" : pbt_network_name(job->network.kind)},
       {.name = "model", .kind = PBT_FACT_TEXT, .text = facts},
       {.name = "metric",
        .kind = PBT_FACT_TEXT,
@@ -213,6 +214,10 @@ static pbt_status evaluate_open(struct pbt_tensor_file *file, const struct pbt_j
       ops->evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &validation));
   PBT_TRY_TO(done, status,
              ops->evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &test));
+  if (ops->split_size == NULL) { // a toy: no samples, one score
+    printf("score %.6f\n", pbt_score_of(&validation, job->task.metric));
+    goto done;
+  }
   printf("validation accuracy %.4f  loss %.6f  macro-F1 %.4f  (%lld images)\n",
          validation.accuracy, validation.loss, validation.macro_f1,
          (long long)validation.count);

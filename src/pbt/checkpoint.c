@@ -1,25 +1,95 @@
 /*
- * Every file is built as an image in memory, digested and written by the rank that has
- * it; rank 0 collects what the manifest must say and writes it last, after the lineage is
- * on the disk.  So a set that has a manifest is whole, and the lineage holds its
- * generations.
+ * Every file is built as an image in memory and digested by the rank that has it, in the
+ * main thread, because HDF5 allows no other; then it is written, by a thread where the
+ * job says checkpoint.async, while the next interval trains.  Rank 0 collects what the
+ * manifest must say and writes it last, after the lineage is on the disk: at once, or,
+ * of a set that a thread writes, at the next ready step.  So a set that has a manifest is
+ * whole, and the lineage holds its generations; until then the set before it counts.
  */
 #include "pbt/checkpoint.h"
 
-#include "base/fault.h"         // the site in front of a restore
+#include "base/clock.h"         // what it costs
 #include "base/memory.h"        // images
 #include "record/tensor_file.h" // the files' form
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-enum {
-  ALL_ROLES = PBT_ROLE_WEIGHT | PBT_ROLE_OPTIMIZER | PBT_ROLE_BUFFER | PBT_ROLE_LOCAL
+/* One file of this rank. */
+struct item {
+  char name[PBT_SET_FILE_NAME];
+  char *bytes; // until it is written; NULL: RUN/best.h5, adopted as it is
+  size_t n_bytes;
 };
 
-static void member_file_name(int64_t id, char name[PBT_SET_FILE_NAME]) {
+/* A set under way. */
+struct pbt_saving {
+  char folder[PBT_PATH_BYTES], best[PBT_PATH_BYTES];
+  bool finished;
+  int64_t generation;
+  bool threaded, running; // its files are written by a thread, which is not joined yet
+  pthread_t thread;
+  size_t n;                  // files of this rank: its members, on rank 0 then the shared
+  struct item *item;         // (n)
+  struct pbt_set_file *file; // (n) what the manifest must say of them
+  size_t n_written;
+  pbt_status status; // of writing
+  char message[PBT_ERROR_BYTES];
+  double began, write_seconds;
+};
+
+enum { SHARED_FILES = 4 };
+
+void pbt_member_file_name(int64_t id, char name[PBT_SET_FILE_NAME]) {
   snprintf(name, PBT_SET_FILE_NAME, "member-%05lld.h5", (long long)id);
 }
+
+/* ---- writing, in either thread ---- */
+
+static pbt_status write_item(struct pbt_saving *saving, size_t i) {
+  struct item *item = &saving->item[i];
+  struct pbt_set_file *file = &saving->file[i];
+  pbt_status status =
+      item->bytes == NULL
+          ? pbt_set_adopt(saving->folder, item->name, saving->best, file)
+          : pbt_set_write(saving->folder, item->name, item->bytes, item->n_bytes, file);
+  pbt_mem_free(item->bytes);
+  item->bytes = NULL;
+  saving->n_written = i + 1;
+  return status;
+}
+
+static void *write_items(void *argument) {
+  struct pbt_saving *saving = argument;
+  double before = pbt_seconds();
+  while (saving->status == PBT_OK && saving->n_written < saving->n) {
+    saving->status = write_item(saving, saving->n_written);
+  }
+  if (saving->status != PBT_OK) { // the message belongs to the thread
+    snprintf(saving->message, sizeof saving->message, "%s", pbt_error());
+  }
+  saving->write_seconds += pbt_seconds() - before;
+  return NULL;
+}
+
+/* Takes `bytes` over.  Without a thread it is written here and now, so that one image at
+ * a time is in memory. */
+static pbt_status put(struct pbt_saving *saving, const char *name, char *bytes,
+                      size_t n_bytes) {
+  struct item *item = &saving->item[saving->n++];
+  *item = (struct item){.bytes = bytes, .n_bytes = n_bytes};
+  snprintf(item->name, sizeof item->name, "%s", name);
+  if (saving->threaded) {
+    return PBT_OK;
+  }
+  double before = pbt_seconds();
+  pbt_status status = write_item(saving, saving->n - 1);
+  saving->write_seconds += pbt_seconds() - before;
+  return status;
+}
+
+/* ---- images ---- */
 
 static pbt_status build_member(const struct pbt_population *population,
                                const struct pbt_member *member, const char *image,
@@ -35,13 +105,12 @@ static pbt_status build_member(const struct pbt_population *population,
       {.name = "interval_loss_sum", .kind = PBT_FACT_REAL, .real = member->loss_sum},
   };
   return pbt_tensor_file_build(fact, sizeof fact / sizeof *fact,
-                               member->task->ops->state(member->task), ALL_ROLES, image,
-                               bytes, n_bytes);
+                               member->task->ops->state(member->task), PBT_ALL_ROLES,
+                               image, bytes, n_bytes);
 }
 
-static pbt_status save_member(struct pbt_population *population,
-                              struct pbt_member *member, const char *folder,
-                              struct pbt_set_file *file) {
+static pbt_status put_member(struct pbt_population *population, struct pbt_member *member,
+                             struct pbt_saving *saving) {
   const struct pbt_task_ops *ops = member->task->ops;
   size_t n_image = ops->state(member->task)->bytes;
   char *copy = NULL, *bytes = NULL;
@@ -54,17 +123,17 @@ static pbt_status save_member(struct pbt_population *population,
     image = copy;
   }
   char name[PBT_SET_FILE_NAME];
-  member_file_name(member->id, name);
+  pbt_member_file_name(member->id, name);
   PBT_TRY_TO(done, status, build_member(population, member, image, &bytes, &n_bytes));
-  PBT_TRY_TO(done, status, pbt_set_write(folder, name, bytes, n_bytes, file));
+  status = put(saving, name, bytes, n_bytes);
 done:
-  pbt_mem_free(bytes);
   pbt_mem_free(copy);
   return status;
 }
 
-static pbt_status save_known(struct pbt_population *population, const char *folder,
-                             struct pbt_set_file *file) {
+/* What all ranks know alike, as it stands in `image`. */
+static pbt_status put_known(struct pbt_population *population, const char *name,
+                            const char *image, struct pbt_saving *saving) {
   const struct pbt_fact fact[] = {
       {.name = "kind", .kind = PBT_FACT_TEXT, .text = "population"},
       {.name = "members", .kind = PBT_FACT_INTEGER, .integer = population->n},
@@ -73,199 +142,198 @@ static pbt_status save_known(struct pbt_population *population, const char *fold
   };
   char *bytes = NULL;
   size_t n_bytes = 0;
-  pbt_status status =
-      pbt_tensor_file_build(fact, sizeof fact / sizeof *fact, &population->memory.state,
-                            ALL_ROLES, population->memory.image, &bytes, &n_bytes);
-  if (status == PBT_OK) {
-    status = pbt_set_write(folder, "population.h5", bytes, n_bytes, file);
-  }
-  pbt_mem_free(bytes);
-  return status;
+  PBT_TRY(pbt_tensor_file_build(fact, sizeof fact / sizeof *fact,
+                                &population->memory.state, PBT_ALL_ROLES, image, &bytes,
+                                &n_bytes));
+  return put(saving, name, bytes, n_bytes);
 }
 
-/* Rank 0's files; *n counts them. */
-static pbt_status save_shared(struct pbt_population *population, const char *folder,
-                              struct pbt_set_file file[], size_t *n) {
-  PBT_TRY(save_known(population, folder, &file[(*n)++]));
-  PBT_TRY(pbt_set_write(folder, "job.toml", population->job_text,
-                        strlen(population->job_text), &file[(*n)++]));
+/* Rank 0's files. */
+static pbt_status put_shared(struct pbt_population *population,
+                             struct pbt_saving *saving) {
+  PBT_TRY(put_known(population, "population.h5", population->memory.image, saving));
+  if (saving->finished && population->gather_image != NULL) {
+    PBT_TRY(put_known(population, "last-gather.h5", population->gather_image, saving));
+  }
+  size_t n = strlen(population->job_text);
+  char *text = NULL;
+  PBT_TRY(pbt_mem_alloc(n + 1, (void **)&text));
+  memcpy(text, population->job_text, n);
+  PBT_TRY(put(saving, "job.toml", text, n));
   if (population->known.best_place[0] >= 0) {
-    char best[PBT_PATH_BYTES];
-    PBT_TRY(pbt_path_join(best, population->run, "best.h5"));
-    PBT_TRY(pbt_set_adopt(folder, "best.h5", best, &file[(*n)++]));
+    PBT_TRY(pbt_path_join(saving->best, population->run, "best.h5"));
+    PBT_TRY(put(saving, "best.h5", NULL, 0));
   }
   return PBT_OK;
 }
 
-static pbt_status commit(struct pbt_population *population, bool finished,
-                         const char *folder, struct pbt_set_file file[]) {
-  size_t n = (size_t)population->n;
-  PBT_TRY(save_shared(population, folder, file, &n));
+/* ---- a set, from its folder to its manifest ---- */
+
+static void free_saving(struct pbt_population *population) {
+  struct pbt_saving *saving = population->saving;
+  if (saving == NULL) {
+    return;
+  }
+  if (saving->running) {
+    pthread_join(saving->thread, NULL);
+  }
+  for (size_t i = 0; i < saving->n; i++) {
+    pbt_mem_free(saving->item[i].bytes);
+  }
+  pbt_mem_free(saving->file);
+  pbt_mem_free(saving->item);
+  pbt_mem_free(saving);
+  population->saving = NULL;
+}
+
+void pbt_checkpoint_drop(struct pbt_population *population) {
+  free_saving(population);
+}
+
+static pbt_status begin(struct pbt_population *population, enum pbt_save why) {
+  size_t n = (size_t)(population->end - population->begin) + SHARED_FILES;
+  struct pbt_saving *saving = NULL;
+  PBT_TRY(PBT_NEW(1, &saving));
+  population->saving = saving;
+  saving->began = pbt_seconds();
+  saving->finished = why == PBT_SAVE_END;
+  saving->generation = population->generation;
+  saving->threaded = population->job->checkpoint.async && why == PBT_SAVE_DUE;
+  PBT_TRY(PBT_NEW(n, &saving->item));
+  return PBT_NEW(n, &saving->file);
+}
+
+static pbt_status put_all(struct pbt_population *population) {
+  struct pbt_saving *saving = population->saving;
+  for (int64_t i = 0; i < population->end - population->begin; i++) {
+    PBT_TRY(put_member(population, &population->member[i], saving));
+  }
+  if (pbt_comm_rank(population->comm) == 0) {
+    PBT_TRY(put_shared(population, saving));
+  }
+  if (!saving->threaded) {
+    return PBT_OK;
+  }
+  saving->running = pthread_create(&saving->thread, NULL, write_items, saving) == 0;
+  if (!saving->running) { // no thread to be had: then without
+    write_items(saving);
+    pbt_error_clear();
+  }
+  return PBT_OK; // from here on `status` is the thread's
+}
+
+pbt_status pbt_checkpoint_save(struct pbt_population *population, enum pbt_save why) {
+  double before = pbt_seconds();
+  bool root = pbt_comm_rank(population->comm) == 0;
+  PBT_TRY(pbt_checkpoint_settle(population));
+  pbt_status status = population->trouble;
+  if (status == PBT_OK) {
+    status = begin(population, why);
+  }
+  if (status == PBT_OK && root) {
+    status = pbt_set_folder(population->run, population->next_set, true,
+                            population->saving->folder);
+  }
+  PBT_TRY(pbt_population_agree(population, status));
+  if (!root) {
+    status = pbt_set_folder(population->run, population->next_set, false,
+                            population->saving->folder);
+  }
+  if (status == PBT_OK) {
+    status = put_all(population);
+  }
+  if (population->saving->threaded) {
+    population->trouble = status; // of building: shared where the set is settled
+    population->checkpoint_seconds += pbt_seconds() - before;
+    return PBT_OK;
+  }
+  population->saving->status = status; // with its message
+  population->checkpoint_seconds += pbt_seconds() - before;
+  return pbt_checkpoint_settle(population);
+}
+
+/* Rank 0: `all` holds the members' files, then this rank's shared ones. */
+static pbt_status commit(struct pbt_population *population, struct pbt_set_file all[]) {
+  struct pbt_saving *saving = population->saving;
+  size_t mine = (size_t)(population->end - population->begin);
+  size_t shared = saving->n - mine;
+  memcpy(all + population->n, saving->file + mine, shared * sizeof *all);
   if (population->lineage != NULL) {
     PBT_TRY(pbt_lineage_sync(population->lineage));
   }
   const struct pbt_manifest manifest = {.set = population->next_set,
-                                        .generation = population->generation,
+                                        .generation = saving->generation,
                                         .n_member = population->n,
-                                        .finished = finished,
-                                        .n_file = n,
-                                        .file = file};
+                                        .finished = saving->finished,
+                                        .n_file = (size_t)population->n + shared,
+                                        .file = all};
   return pbt_set_commit(population->run, &manifest, population->job->checkpoint.keep);
 }
 
-static pbt_status save_members(struct pbt_population *population, const char *folder,
-                               struct pbt_set_file mine[]) {
-  for (int64_t i = 0; i < population->end - population->begin; i++) {
-    PBT_TRY(save_member(population, &population->member[i], folder, &mine[i]));
+void pbt_checkpoint_last_words(const struct pbt_population *population, int64_t set,
+                               int64_t generation) {
+  char line[2 * PBT_PATH_BYTES + 256];
+  if (pbt_comm_rank(population->comm) != 0) {
+    return;
   }
-  return PBT_OK;
+  if (set > 0) {
+    snprintf(
+        line, sizeof line,
+        "told to end; saved in %s: %lld of %lld generations (checkpoint %06lld); to go "
+        "on: %s",
+        population->run, (long long)generation, (long long)population->generations,
+        (long long)set, population->command);
+  } else {
+    snprintf(line, sizeof line,
+             "told to end; nothing is saved in %s yet; to begin again: %s",
+             population->run, population->command);
+  }
+  pbt_stop_set_last_words(line);
 }
 
-pbt_status pbt_checkpoint_save(struct pbt_population *population, bool finished) {
-  struct pbt_comm *comm = population->comm;
-  bool root = pbt_comm_rank(comm) == 0;
-  int64_t n_mine = population->end - population->begin;
-  enum { SHARED_FILES = 3 };
-  struct pbt_set_file *mine = NULL, *all = NULL;
-  char folder[PBT_PATH_BYTES];
+static pbt_status settle(struct pbt_population *population) {
+  struct pbt_saving *saving = population->saving;
+  bool root = pbt_comm_rank(population->comm) == 0;
+  struct pbt_set_file *all = NULL;
   pbt_status status = population->trouble;
-  if (status == PBT_OK && root) {
-    status = pbt_set_folder(population->run, population->next_set, true, folder);
+  if (saving->running) {
+    pthread_join(saving->thread, NULL);
+    saving->running = false;
   }
-  PBT_TRY_TO(done, status, pbt_population_agree(population, status));
-  if (!root) {
-    status = pbt_set_folder(population->run, population->next_set, false, folder);
-  }
-  if (status == PBT_OK) {
-    status = PBT_NEW(n_mine, &mine);
+  if (status == PBT_OK && saving->status != PBT_OK) {
+    status = saving->status;
+    if (saving->message[0] != '\0') {
+      pbt_error_set(saving->message);
+    }
   }
   if (status == PBT_OK && root) {
     status = PBT_NEW(population->n + SHARED_FILES, &all);
   }
-  if (status == PBT_OK) {
-    status = save_members(population, folder, mine);
-  }
   PBT_TRY_TO(done, status, pbt_population_agree(population, status));
-  PBT_TRY_TO(done, status, pbt_comm_gather(comm, mine, sizeof *mine, population->n, all));
+  PBT_TRY_TO(done, status,
+             pbt_comm_gather(population->comm, saving->file, sizeof *saving->file,
+                             population->n, all));
   if (root) {
-    status = commit(population, finished, folder, all);
+    status = commit(population, all);
   }
   PBT_TRY_TO(done, status, pbt_population_agree(population, status));
+  pbt_checkpoint_last_words(population, population->next_set, saving->generation);
   population->next_set++;
 done:
   pbt_mem_free(all);
-  pbt_mem_free(mine);
   return status;
 }
 
-/* ---- and back ---- */
-
-static pbt_status restore_facts(struct pbt_tensor_file *file, struct pbt_member *member) {
-  int64_t id = -1;
-  PBT_TRY(pbt_tensor_file_integer(file, "member", &id));
-  if (id != member->id) {
-    return pbt_fail(PBT_ERR_DATA, "this is member %lld's state, not member %lld's",
-                    (long long)id, (long long)member->id);
+pbt_status pbt_checkpoint_settle(struct pbt_population *population) {
+  if (population->saving == NULL) {
+    return PBT_OK;
   }
-  PBT_TRY(pbt_tensor_file_integer(file, "interval_steps", &member->interval_steps));
-  PBT_TRY(pbt_tensor_file_integer(file, "interval_samples", &member->n_sample));
-  return pbt_tensor_file_real(file, "interval_loss_sum", &member->loss_sum);
-}
-
-static pbt_status restore_member(struct pbt_population *population,
-                                 const struct pbt_manifest *manifest,
-                                 struct pbt_member *member) {
-  const struct pbt_task_ops *ops = member->task->ops;
-  const struct pbt_state *state = ops->state(member->task);
-  char name[PBT_SET_FILE_NAME];
-  member_file_name(member->id, name);
-  char *bytes = NULL, *image = NULL;
-  size_t n_bytes = 0;
-  struct pbt_tensor_file *file = NULL;
-  pbt_status status = pbt_fault("restore", PBT_ERR_IO);
-  if (status != PBT_OK) {
-    return status;
-  }
-  PBT_TRY_TO(done, status,
-             pbt_set_read(population->run, manifest, name, &bytes, &n_bytes));
-  PBT_TRY_TO(done, status, pbt_tensor_file_open(name, bytes, n_bytes, &file));
-  PBT_TRY_TO(done, status, pbt_mem_alloc(state->bytes, (void **)&image));
-  PBT_TRY_TO(done, status, pbt_tensor_file_read(file, state, ALL_ROLES, image));
-  PBT_TRY_TO(done, status, restore_facts(file, member));
-  PBT_TRY_TO(done, status, ops->state_write(member->task, 0, state->bytes, image));
-done:
-  if (status != PBT_OK) {
-    pbt_context(status, "restoring member %lld", (long long)member->id);
-  }
-  pbt_tensor_file_close(file);
-  pbt_mem_free(image);
-  pbt_mem_free(bytes);
-  return status;
-}
-
-static pbt_status restore_known(struct pbt_population *population,
-                                const struct pbt_manifest *manifest) {
-  char *bytes = NULL;
-  size_t n_bytes = 0;
-  struct pbt_tensor_file *file = NULL;
-  pbt_status status =
-      pbt_set_read(population->run, manifest, "population.h5", &bytes, &n_bytes);
-  if (status == PBT_OK) {
-    status = pbt_tensor_file_open("population.h5", bytes, n_bytes, &file);
-  }
-  if (status == PBT_OK) {
-    status = pbt_tensor_file_read(file, &population->memory.state, ALL_ROLES,
-                                  population->memory.image);
-  }
-  pbt_tensor_file_close(file);
-  pbt_mem_free(bytes);
-  return status;
-}
-
-/* The best model as it was then: a later one belongs to generations that are to be run
- * again. */
-static pbt_status restore_best(struct pbt_population *population,
-                               const struct pbt_manifest *manifest) {
-  char to[PBT_PATH_BYTES];
-  PBT_TRY(pbt_path_join(to, population->run, "best.h5"));
-  if (population->known.best_place[0] < 0) {
-    return pbt_file_remove(to);
-  }
-  char *bytes = NULL;
-  size_t n_bytes = 0;
-  PBT_TRY(pbt_set_read(population->run, manifest, "best.h5", &bytes, &n_bytes));
-  pbt_status status = pbt_file_replace(to, bytes, n_bytes);
-  pbt_mem_free(bytes);
-  return status;
-}
-
-pbt_status pbt_checkpoint_restore(struct pbt_population *population,
-                                  const struct pbt_manifest *manifest) {
-  struct pbt_comm *comm = population->comm;
-  pbt_status status = PBT_OK;
-  if (pbt_comm_rank(comm) == 0) {
-    status = restore_known(population, manifest);
-    if (status == PBT_OK) {
-      status = restore_best(population, manifest);
-    }
-  }
-  for (int64_t i = 0; i < population->end - population->begin && status == PBT_OK; i++) {
-    status = restore_member(population, manifest, &population->member[i]);
-  }
-  PBT_TRY(pbt_population_agree(population, status));
-  population->generation = manifest->generation;
-  return pbt_comm_broadcast(comm, population->memory.image,
-                            population->memory.state.bytes);
-}
-
-pbt_status pbt_manifest_share(struct pbt_comm *comm, pbt_status status,
-                              struct pbt_manifest *manifest) {
-  char *files = (char *)manifest->file;
-  size_t bytes = manifest->n_file * sizeof *manifest->file;
-  status = pbt_comm_share(comm, status, &files, &bytes);
-  if (status == PBT_OK) {
-    status = pbt_comm_broadcast(comm, manifest, sizeof *manifest);
-    manifest->file = (struct pbt_set_file *)(void *)files;
-  }
+  double before = pbt_seconds();
+  pbt_status status = settle(population);
+  double seconds = pbt_seconds() - before;
+  population->checkpoint_seconds += seconds;
+  population->write_seconds = population->saving->write_seconds;
+  pbt_stop_note_saving(seconds + population->saving->write_seconds);
+  free_saving(population);
   return status;
 }

@@ -25,6 +25,17 @@ static void duration(double seconds, char text[16]) {
   snprintf(text, 16, "%d:%02d:%02d", s / 3600 % 1000, s / 60 % 60, s % 60);
 }
 
+/* What waiting for checkpoints has cost since the last line. */
+static void cost(double seconds, char text[16]) {
+  if (seconds <= 0.0) {
+    snprintf(text, 16, "-");
+  } else if (seconds < 1.0) {
+    snprintf(text, 16, "%.1f ms", 1e3 * seconds);
+  } else {
+    snprintf(text, 16, "%.1f s", seconds < 1e6 ? seconds : 1e6);
+  }
+}
+
 void pbt_display_start(const struct pbt_population *population, const char *resumed) {
   if (!here(population)) {
     return;
@@ -41,9 +52,10 @@ void pbt_display_start(const struct pbt_population *population, const char *resu
       "%lld generations of %lld steps, %d hyperparameter%s searched; run folder %s%s\n\n",
       (long long)population->generations, (long long)population->interval, job->search.n,
       job->search.n == 1 ? "" : "s", population->run, resumed);
-  printf(" gen    steps      best    median  copied  samples/s  time left   (%s on "
-         "validation)\n",
-         pbt_metric_name(job->task.metric));
+  printf(
+      " gen    steps      best    median  copied  samples/s    saving  time left   (%s "
+      "on validation)\n",
+      pbt_metric_name(job->task.metric));
   fflush(stdout);
 }
 
@@ -98,16 +110,17 @@ void pbt_display_generation(const struct pbt_population *population, double seco
     return;
   }
   struct summary s = summarise(population);
-  char left[16], note[64] = "";
+  char left[16], saving[16], note[64] = "";
   duration(seconds_left, left);
+  cost(population->checkpoint_seconds, saving);
   if (s.diverged > 0) {
     snprintf(note, sizeof note, "   %d diverged, %d restarted", s.diverged, s.restarted);
   }
   clear_bar();
-  printf("%4lld %8lld  %8.4f  %8.4f  %6d  %9.0f  %9s%s\n",
+  printf("%4lld %8lld  %8.4f  %8.4f  %6d  %9.0f  %8s  %9s%s\n",
          (long long)population->generation,
          (long long)population->report[population->order[0]].steps, s.best, s.median,
-         s.copies, s.samples / seconds, left, note);
+         s.copies, s.samples / seconds, saving, left, note);
   fflush(stdout);
 }
 
@@ -134,6 +147,8 @@ void pbt_progress_line(const struct pbt_population *population, double seconds,
                s.diverged, s.restarted);
   add_number(line, "seconds", seconds);
   add_number(line, "samples_per_second", s.samples / seconds);
+  add_number(line, "checkpoint_seconds", population->checkpoint_seconds);
+  add_number(line, "checkpoint_write_seconds", population->write_seconds);
   pbt_text_add(line, ", \"best_member\": %lld, \"best_generation\": %lld",
                (long long)population->known.best_place[0],
                (long long)population->known.best_place[1]);
@@ -215,6 +230,10 @@ static void print_winner(const struct pbt_population *population) {
   const struct pbt_known *known = &population->known;
   printf("\nWinner: member %lld in generation %lld\n", (long long)known->best_place[0],
          (long long)known->best_place[1]);
+  if (population->task_ops->split_size == NULL) { // a toy: no samples, one score
+    printf("  score %.6f\n", known->best[PBT_FITNESS]);
+    return;
+  }
   printf("  validation accuracy  %.4f   loss %.4f   macro-F1 %.4f\n",
          known->best[PBT_ACCURACY], known->best[PBT_LOSS], known->best[PBT_MACRO_F1]);
   printf("  test accuracy        %.4f   loss %.4f   macro-F1 %.4f   (%.0f images, scored "

@@ -112,6 +112,8 @@ pbt_status pbt_record_generation(struct pbt_population *population) {
     }
     int64_t left = population->generations - population->generation - 1;
     pbt_display_generation(population, seconds, seconds * (double)left);
+    population->checkpoint_seconds = 0.0;
+    population->write_seconds = 0.0;
   }
   pbt_mem_free(all);
   pbt_mem_free(mine);

@@ -16,6 +16,7 @@
 #include "base/clock.h"            // phase times
 #include "base/digest.h"           // agreement
 #include "base/fault.h"            // train, evaluate, disagree
+#include "base/memory.h"           // the last gather
 #include "pbt/best.h"              // the winner so far
 #include "pbt/checkpoint.h"        // when due
 #include "pbt/decide.h"            // the plan
@@ -289,7 +290,7 @@ static pbt_status exchange(struct pbt_population *population) {
 
 static pbt_status save_and_stop(struct pbt_population *population, enum pbt_stop stop) {
   PBT_TRY(pbt_comm_stop_settle(population->comm));
-  PBT_TRY(pbt_checkpoint_save(population, false));
+  PBT_TRY(pbt_checkpoint_save(population, PBT_SAVE_STOP));
   population->shared = true;
   pbt_status status =
       pbt_fail(PBT_STOPPED,
@@ -306,7 +307,7 @@ static pbt_status save_and_stop(struct pbt_population *population, enum pbt_stop
 enum { DEAD_LIMIT = 3 }; // generations running in which every member diverged
 
 static pbt_status save_and_give_up(struct pbt_population *population) {
-  PBT_TRY(pbt_checkpoint_save(population, false));
+  PBT_TRY(pbt_checkpoint_save(population, PBT_SAVE_STOP));
   population->shared = true;
   const struct pbt_job *job = population->job;
   pbt_status status = PBT_STOPPED;
@@ -331,14 +332,30 @@ static pbt_status save_and_give_up(struct pbt_population *population) {
 
 /* ---- the loop ---- */
 
+/* Where members try nothing after the gather, the end of a run is kept as it stood there:
+ * a larger budget decides its last generation again. */
+static pbt_status keep_gather(struct pbt_population *population) {
+  size_t bytes = population->memory.state.bytes;
+  PBT_TRY(pbt_mem_alloc(bytes, (void **)&population->gather_image));
+  memcpy(population->gather_image, population->memory.image, bytes);
+  return PBT_OK;
+}
+
 static pbt_status end_generation(struct pbt_population *population) {
+  bool keep = population->generation + 1 == population->generations &&
+              pbt_trial_steps(population->job) == 0;
+  if (keep && population->trouble == PBT_OK) {
+    population->trouble = keep_gather(population);
+  }
   PBT_TRY(pbt_best_update(population));
   pbt_record_begin(population);
   PBT_TRY(decide(population));
   PBT_TRY(exchange(population));
   PBT_TRY(pbt_record_generation(population));
   population->generation++;
-  begin_interval(population);
+  if (!keep) {
+    begin_interval(population);
+  }
   return PBT_OK;
 }
 
@@ -346,7 +363,7 @@ static pbt_status checkpoint_when_due(struct pbt_population *population) {
   double before = pbt_seconds();
   if (population->generation % population->job->checkpoint.every == 0 &&
       population->generation < population->generations) {
-    PBT_TRY(pbt_checkpoint_save(population, false));
+    PBT_TRY(pbt_checkpoint_save(population, PBT_SAVE_DUE));
   }
   population->record_seconds = pbt_seconds() - before;
   return PBT_OK;
@@ -359,6 +376,7 @@ static pbt_status one_generation(struct pbt_population *population) {
   if (any_incomplete(population)) {
     return save_and_stop(population, stop);
   }
+  PBT_TRY(pbt_checkpoint_settle(population));
   PBT_TRY(end_generation(population));
   if (stop != PBT_GO_ON && population->generation < population->generations) {
     return save_and_stop(population, stop);
@@ -377,5 +395,5 @@ pbt_status pbt_population_run(struct pbt_population *population) {
   }
   PBT_TRY(pbt_comm_stop_settle(population->comm));
   PBT_TRY(pbt_best_score(population));
-  return pbt_checkpoint_save(population, true);
+  return pbt_checkpoint_save(population, PBT_SAVE_END);
 }

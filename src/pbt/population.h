@@ -50,6 +50,7 @@ struct pbt_population {
   struct pbt_comm *comm;     // borrowed
   const struct pbt_job *job; // borrowed
   const char *job_text;      // borrowed: the effective job
+  const char *command;       // borrowed: what goes on with the run
   char run[PBT_PATH_BYTES];  // run folder
   const struct pbt_task_ops *task_ops;
   struct pbt_node_memory data;
@@ -77,11 +78,15 @@ struct pbt_population {
   struct pbt_progress *progress; // rank 0
   struct pbt_lineage_row *row;   // (n), rank 0
   int64_t next_set;
-  double record_seconds;   // spent on recording the last generation, this rank
-  double generation_began; // clock
-  pbt_status trouble;      // of this rank alone: shared in the next gather or agreement
-  bool shared;             // a failure that all ranks know: leave quietly; else die
-  enum pbt_stop stop;      // this rank's own reason
+  struct pbt_saving *saving; // checkpoint.c: a set under way, or NULL
+  char *gather_image;        // memory.image as it stood at the last gather of the run
+  double checkpoint_seconds; // that this rank waited for checkpoints since the last line
+  double write_seconds;      // what writing the last one took
+  double record_seconds;     // spent on recording the last generation, this rank
+  double generation_began;   // clock
+  pbt_status trouble;        // of this rank alone: shared in the next gather or agreement
+  bool shared;               // a failure that all ranks know: leave quietly; else die
+  enum pbt_stop stop;        // this rank's own reason
 };
 
 /* Optimiser steps until the gather of the running generation: trials take the last. */

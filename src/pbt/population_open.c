@@ -1,9 +1,10 @@
 /*
  * What a population holds, from empty to ready for generation 0.
  */
-#include "base/memory.h" // everything allocated here
-#include "pbt/best.h"    // pbt_model_load for a warm start
-#include "pbt/decide.h"  // pbt_seed_hparams
+#include "base/memory.h"    // everything allocated here
+#include "pbt/best.h"       // pbt_model_load for a warm start
+#include "pbt/checkpoint.h" // a set under way
+#include "pbt/decide.h"     // pbt_seed_hparams
 #include "pbt/population.h"
 
 #include <math.h>
@@ -231,8 +232,10 @@ void pbt_population_close(struct pbt_population *population) {
       }
     }
   }
+  pbt_checkpoint_drop(population);
   pbt_progress_close(population->progress);
   pbt_lineage_close(population->lineage);
+  pbt_mem_free(population->gather_image);
   pbt_mem_free(population->memory.image);
   pbt_mem_free((void *)population->memory.state.tensor);
   pbt_mem_free(population->row);

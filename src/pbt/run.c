@@ -143,6 +143,10 @@ static pbt_status print_check(struct launch *launch) {
           size, size == 1 ? "" : "s", 1e-6 * (double)member * (double)(end - begin),
           (long long)(end - begin), end - begin == 1 ? "" : "s", 1e-6 * (double)member,
           1e-6 * (double)data);
+      if (job->checkpoint.async) {
+        printf("# and a second copy of what a member's checkpoint holds, of each member, "
+               "while a thread writes it (checkpoint.async)\n");
+      }
     }
   }
   return agree(launch, status);
@@ -381,8 +385,10 @@ static pbt_status train(struct launch *launch) {
   pbt_stop_set_file(stop_file);
   if (launch->found) {
     snprintf(text, sizeof text, "\nresumed from checkpoint %lld, generation %lld",
-             (long long)launch->manifest.set, (long long)launch->manifest.generation);
+             (long long)launch->manifest.set, (long long)population->generation);
   }
+  pbt_checkpoint_last_words(population, launch->manifest.set,
+                            launch->manifest.generation);
   pbt_display_start(population, text);
   population->shared = false;
   pbt_status status = pbt_population_run(population);
@@ -419,8 +425,12 @@ pbt_status pbt_run(struct pbt_comm *comm, const struct pbt_run_options *options,
   launch->comm = comm;
   launch->options = options;
   launch->population.next_set = 1;
+  launch->population.command = options->command;
   pbt_status status = work(launch);
   *shared = launch->shared || status == PBT_OK;
+  if (*shared) { // whatever is to be said has been; the launcher may still send a TERM
+    pbt_stop_set_last_words(NULL);
+  }
   if (launch->locked) {
     pbt_run_unlock(launch->job->output);
   }

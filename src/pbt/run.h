@@ -19,6 +19,7 @@ struct pbt_run_options {
   const char *replay; // RUN[:MEMBER] whose schedule is followed, NULL: none
   bool replay_final;  // only the schedule's last values, held constant
   const char *git_id;
+  const char *command; // that this launch was started by
 };
 
 /* Reads and shares the job, opens or resumes the run folder, trains, prints the result.

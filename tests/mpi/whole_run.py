@@ -9,6 +9,7 @@ bit, and the final checkpoints hold the same tensors.
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,6 +312,139 @@ def test_a_warm_start_begins_where_the_model_ended(folder):
     other = run(2, job, "-o", folder + "/c", "--set", "network.kind=lenet5", "--set",
                 "warm_start=%s/a/best.h5" % folder, expect=65)
     assert len(pbt_lines(other.stderr)) == 1
+
+def test_checkpoints_change_nothing(folder):
+    job = write_job(folder, network="lenet5", steps=15, generations=5)
+    run(3, job, "-o", folder + "/off", "--set", "checkpoint.every=1000")
+    for name, words in (("sync", ["checkpoint.async=false"]), ("async", ["checkpoint.async=true"]),
+                        ("some", ["checkpoint.async=true", "checkpoint.every=2"])):
+        sets = [word for setting in words for word in ("--set", setting)]
+        run(3, job, "-o", folder + "/" + name, *sets)
+        same_runs(folder + "/off", folder + "/" + name)
+    rows = [json.loads(line) for line in open(folder + "/async/progress.jsonl")]
+    assert rows[0]["checkpoint_seconds"] == 0 and rows[2]["checkpoint_seconds"] > 0, rows
+
+
+def test_death_and_failure_while_a_thread_writes(folder):
+    job = write_job(folder, steps=30, generations=6)
+    words = [job, "--set", "checkpoint.async=true", "-o"]
+    run(4, job, "-o", folder + "/whole")
+    for i, (fault, code) in enumerate((("checkpoint_write:1:5:kill", 137),
+                                       ("checkpoint_write:0:9:kill", 137),
+                                       ("file_write:2:7:kill", 137),
+                                       ("manifest_write:0:3:kill", 137),
+                                       ("checkpoint_write:1:5", 74),
+                                       ("checkpoint_write:0:9", 74),
+                                       ("manifest_write:0:2", 74))):
+        out = folder + "/%d" % i
+        done = run(4, *words, out, expect=code, env={"PBT_FAULT": fault})
+        if code == 74:
+            assert len(pbt_lines(done.stderr)) == 1, done.stderr
+            assert "injected fault" in done.stderr, done.stderr
+        resumed = run(2, *words, out)
+        assert "resumed from checkpoint" in resumed.stdout, (fault, resumed.stdout)
+        same_runs(folder + "/whole", out)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(folder):
+    job = write_job(folder, network="lenet5", steps=15, generations=40)
+    disk = folder + "/disk"
+    os.mkdir(disk)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs",
+                                            disk]).returncode != 0:
+        print("    (left out: no small disk to be had)")
+        return
+    try:
+        for async_words in ("false", "true"):
+            out = disk + "/" + async_words
+            words = [job, "--set", "checkpoint.async=" + async_words, "-o", out]
+            first = subprocess.Popen(command(2, *words), stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, text=True)
+            wait_for_generations(out, 3, first)
+            with open(disk + "/filler", "wb", buffering=0) as filler:
+                try:
+                    while filler.write(bytes(4096)) > 0:
+                        pass
+                except OSError:
+                    pass
+            _, err = first.communicate(timeout=60)
+            assert first.returncode == 74, (first.returncode, err)
+            assert len(pbt_lines(err)) == 1 and "No space left" in err, err
+            os.remove(disk + "/filler")
+            resumed = run(3, *words, "--set", "budget.generations=6")
+            assert "resumed from checkpoint" in resumed.stdout, resumed.stdout
+            if not os.path.exists(folder + "/whole"):
+                run(2, job, "-o", folder + "/whole", "--set", "budget.generations=6")
+            same_runs(folder + "/whole", out)
+            shutil.rmtree(out)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_finished_run_that_is_extended_is_the_longer_run(folder):
+    job = write_job(folder)
+    run(4, job, "-o", folder + "/longer", "--set", "budget.generations=9")
+    for first in (1, 4, 6):
+        out = folder + "/%d" % first
+        run(4, job, "-o", out, "--set", "budget.generations=%d" % first)
+        shown = run(2, job, "-o", out, "--set", "budget.generations=%d" % first)
+        assert "is finished" in shown.stdout
+        if first == 4:  # twice in a row, and a death on the way
+            run(3, job, "-o", out, "--set", "budget.generations=7", expect=137,
+                env={"PBT_FAULT": "evaluate:1:6:kill"})
+            run(3, job, "-o", out, "--set", "budget.generations=7")
+        run(2, job, "-o", out, "--set", "budget.generations=9")
+        same_runs(folder + "/longer", out)
+
+
+def test_the_end_of_a_slurm_allocation_is_seen_coming(folder):
+    job = write_job(folder, steps=300, generations=500)
+    no_slurm = {name: "" for name in os.environ if name.startswith("SLURM_")}
+    squeue = folder + "/squeue"
+    with open(squeue, "w") as file:
+        file.write("#!/bin/sh\necho \"$@\" > %s/asked\necho 0:06\n" % folder)
+    os.chmod(squeue, 0o755)
+    path = folder + os.pathsep + os.environ["PATH"]
+    for name, env in (("asked", {"SLURM_JOB_ID": "77", "PATH": path}),
+                      ("told", {"SLURM_JOB_ID": "78", "PATH": path,
+                                "SLURM_JOB_END_TIME": str(int(time.time()) + 6)})):
+        env = {**no_slurm, **env}
+        began = time.time()
+        done = run(2, job, "-o", folder + "/run-" + name, "--margin", "2s", expect=75, env=env)
+        line = pbt_lines(done.stderr)
+        assert len(line) == 1 and "the end of the SLURM allocation" in line[0], done.stderr
+        assert 2 < time.time() - began < 10, time.time() - began
+    assert open(folder + "/asked").read().split() == "-h -j 77 -o %L".split()
+    with open(squeue, "w") as file:
+        file.write("#!/bin/sh\nexit 1\n")
+    small = write_job(folder, steps=3, generations=2)
+    unknown = run(2, small, "-o", folder + "/unknown", env={"SLURM_JOB_ID": "79", "PATH": path})
+    assert unknown.stderr.count("squeue does not say when") == 1, unknown.stderr
+    off = run(2, small, "-o", folder + "/off", "--margin", "off",
+              env={"SLURM_JOB_ID": "79", "PATH": path, "SLURM_JOB_END_TIME": "1"})
+    assert "SLURM" not in off.stderr
+
+
+def test_a_job_that_dies_says_what_is_saved(folder):
+    job = write_job(folder, steps=60, generations=200)
+    out = folder + "/a run"
+    process = subprocess.Popen(command(3, job, "-o", out), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    wait_for_generations(out, 3, process)
+    os.kill(children(process.pid)[1], signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    words = [line for line in err.splitlines() if line.startswith("told to end; saved in ")]
+    assert len(words) == 1, err
+    saved = re.search(r": (\d+) of 200 generations \(checkpoint \d{6}\); to go on: (.*)$", words[0])
+    assert int(saved.group(1)) >= 2, words
+    again = subprocess.Popen(saved.group(2), shell=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)  # what a person would paste
+    wait_for_generations(out, int(saved.group(1)) + 1, again)
+    launcher = again.pid if len(children(again.pid)) > 1 else children(again.pid)[0]
+    os.kill(children(launcher)[0], signal.SIGTERM)
+    stdout, err = again.communicate(timeout=30)
+    assert again.returncode == 75 and len(pbt_lines(err)) == 1, (again.returncode, err)
+    assert "generation %s\n" % saved.group(1) in stdout, stdout
 
 
 def main():

@@ -170,7 +170,7 @@ struct pbt_batch {
   int64_t first;
   int32_t n;
   bool shuffle;
-  bool augment;                // as step->hyper says
+  bool augment;                // as step->hyper says, each sample by its position
   const struct pbt_step *step; // backend memory
 };
 

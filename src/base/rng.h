@@ -23,7 +23,7 @@ enum pbt_purpose {
   PBT_RNG_EXPLOIT,   // who copies whom
   PBT_RNG_EXPLORE,   // how hyperparameters move
   PBT_RNG_DROPOUT,   // masks; step = optimiser step
-  PBT_RNG_AUGMENT,   // augmentation; step = optimiser step
+  PBT_RNG_AUGMENT,   // augmentation; step = position in the stream of samples
   PBT_RNG_TASK,      // for a task's own use
   PBT_RNG_TEST,      // never used by the program
   PBT_RNG_PART       // samples of a split to score on

@@ -2,6 +2,7 @@
  * Batches from images in host memory.  The samples of a batch lie anywhere in a data set
  * larger than the caches, so their lines are asked for before the first is used.
  */
+#include "backend/augment.h" // pbt_augments
 #include "backend/cpu/cpu.h"
 #include "base/memory.h" // counted memory
 
@@ -11,12 +12,14 @@ struct pbt_dataset {
 
 pbt_status pbt_cpu_data_open(struct pbt_backend *backend, const struct pbt_images *images,
                              struct pbt_dataset **dataset) {
-  (void)backend;
+  struct cpu_backend *cpu = cpu_of(backend);
   *dataset = NULL;
   if (images->c < 1 || images->c > 4 || images->h < 1 || images->w < 1 || images->n < 1) {
     return pbt_fail(PBT_ERR_DATA, "images of %d x %d x %d: 1 to 4 channels are handled",
                     images->c, images->h, images->w);
   }
+  int64_t scratch = cpu->n_threads * cpu->kernels->gather_scratch(images);
+  PBT_TRY(pbt_cpu_reserve(cpu, scratch / (int64_t)sizeof(float)));
   PBT_TRY(PBT_NEW(1, dataset));
   (*dataset)->images = *images;
   return PBT_OK;
@@ -43,8 +46,12 @@ static void begin_epoch(struct stream *stream) {
   }
 }
 
+static int64_t first_position(const struct pbt_batch *batch) {
+  return batch->first + batch->step->step * batch->n;
+}
+
 static struct stream stream_open(const struct pbt_batch *batch) {
-  int64_t first = batch->first + batch->step->step * batch->n;
+  int64_t first = first_position(batch);
   struct stream stream = {
       .batch = batch, .place = first % batch->count, .epoch = first / batch->count};
   begin_epoch(&stream);
@@ -77,6 +84,7 @@ pbt_status pbt_cpu_gather(struct pbt_backend *backend, const struct pbt_batch *b
   }
   int64_t bytes = (int64_t)images->c * images->h * images->w;
   struct stream stream = stream_open(batch);
+  bool augment = batch->augment && pbt_augments(&batch->step->hyper);
   struct cpu_stride stride = pbt_cpu_stride(shape);
   for (int32_t begin = 0; begin < batch->n; begin += CHUNK) {
     const uint8_t *image[CHUNK];
@@ -93,7 +101,10 @@ pbt_status pbt_cpu_gather(struct pbt_backend *backend, const struct pbt_batch *b
                                    .image = image,
                                    .n = n,
                                    .stride = stride,
-                                   .x = x + begin / CPU_LANES * stride.block};
+                                   .x = x + begin / CPU_LANES * stride.block,
+                                   .step = augment ? batch->step : NULL,
+                                   .position = first_position(batch) + begin,
+                                   .scratch = (uint8_t *)cpu->scratch};
     pbt_cpu_threads_run(cpu->threads, cpu->kernels->gather, &call, cpu_blocks(n));
   }
   return PBT_OK;

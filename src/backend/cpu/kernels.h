@@ -124,6 +124,9 @@ struct cpu_gather_call {
   int32_t n;
   struct cpu_stride stride;
   float *x;
+  const struct pbt_step *step; // NULL: not augmented
+  int64_t position;            // of the first sample, in the stream
+  uint8_t *scratch;            // gather_scratch bytes for each thread
 };
 
 /* One optimiser step: what follows from the hyperparameters and the gradient's length. */
@@ -159,6 +162,7 @@ struct cpu_kernels {
   cpu_range *pool_backward;   // units: blocks x channels
   cpu_range *dropout;         // struct cpu_dropout_call; units: blocks
   cpu_range *gather;          // units: blocks
+  int64_t (*gather_scratch)(const struct pbt_images *images); // bytes of one thread
   void (*loss)(const struct pbt_loss_io *io);
   cpu_range *update;                // struct cpu_update_call; units: vectors of 16
   cpu_range *update_squares;        // units: CPU_SHARES

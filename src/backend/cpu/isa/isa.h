@@ -17,7 +17,14 @@ cpu_range KERNEL(norm_forward), KERNEL(norm_backward);
 cpu_range KERNEL(pool_forward), KERNEL(pool_backward), KERNEL(dropout);
 cpu_range KERNEL(gather), KERNEL(update), KERNEL(update_squares);
 void KERNEL(loss)(const struct pbt_loss_io *io);
+int64_t KERNEL(gather_scratch)(const struct pbt_images *images);
 void KERNEL(exp)(int32_t n, float *x);
+/* One channel of an image, h x w, as backend/augment.h says; `padded` is scratch of
+ * augment_border() bytes. */
+struct pbt_augment;
+int64_t KERNEL(augment_border)(int32_t h, int32_t w);
+void KERNEL(augment)(const struct pbt_augment *it, const uint8_t *plane, int32_t h,
+                     int32_t w, int32_t mean, uint8_t *padded, uint8_t *to);
 /* One block's gradient before the pool into g (its origin at the block's start). */
 void KERNEL(unpool_block)(const struct cpu_conv_call *call, int32_t block, float *g);
 

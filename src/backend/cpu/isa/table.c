@@ -25,6 +25,7 @@ const struct cpu_kernels KERNEL(kernels) = {
     .pool_backward = KERNEL(pool_backward),
     .dropout = KERNEL(dropout),
     .gather = KERNEL(gather),
+    .gather_scratch = KERNEL(gather_scratch),
     .loss = KERNEL(loss),
     .update = KERNEL(update),
     .update_squares = KERNEL(update_squares),

@@ -7,9 +7,10 @@
  */
 #include "task/classify/classify.h"
 
-#include "base/memory.h" // pbt_mem_bytes
-#include "base/text.h"   // pbt_text_add
-#include "net/net.h"     // the network
+#include "backend/augment.h" // pbt_augments
+#include "base/memory.h"     // pbt_mem_bytes
+#include "base/text.h"       // pbt_text_add
+#include "net/net.h"         // the network
 
 #include <math.h>
 #include <string.h>
@@ -42,11 +43,6 @@ static const struct {
                    PLACE(cutout),       PLACE(rotation),  PLACE(brightness),
                    PLACE(contrast)};
 #undef PLACE
-
-static bool augments(const struct pbt_hyper *hyper) {
-  return hyper->shift > 0 || hyper->flip > 0 || hyper->cutout > 0 ||
-         hyper->rotation > 0 || hyper->brightness > 0 || hyper->contrast > 0;
-}
 
 static pbt_status put_hyper(struct pbt_hyper *hyper, const char *name, double value) {
   for (size_t i = 0; i < sizeof hyper_place / sizeof *hyper_place; i++) {
@@ -250,7 +246,7 @@ static pbt_status train_classify(struct pbt_task *task, int64_t n_steps,
                                  struct pbt_train_report *report) {
   struct classify *self = (struct classify *)task;
   struct pbt_tally tally = {0};
-  self->batch.augment = augments(&self->hyper);
+  self->batch.augment = pbt_augments(&self->hyper);
   PBT_TRY(pbt_net_train(self->net, &self->batch, n_steps, &tally));
   *report = (struct pbt_train_report){.n_steps = n_steps, .n_sample = tally.count};
   if (tally.count > 0) {

@@ -9,7 +9,6 @@
 #include "tools/tensorboard.h"
 #include "tools/time_share.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,8 +34,14 @@ static double real_of(const struct pbt_lineage_row *row, int i) {
   return value;
 }
 
-typedef void write_row(const struct pbt_lineage_shape *shape,
-                       const struct pbt_lineage_commit *commit, int64_t member,
+/* What the rows of a generation share. */
+struct generation {
+  const struct pbt_lineage_shape *shape;
+  int64_t number;
+  char time[32];
+};
+
+typedef void write_row(const struct generation *generation, int64_t member,
                        const struct pbt_lineage_row *row, struct pbt_text *text);
 
 static void csv_head(const struct pbt_lineage_shape *shape, struct pbt_text *text) {
@@ -57,64 +62,98 @@ static void csv_head(const struct pbt_lineage_shape *shape, struct pbt_text *tex
   pbt_text_add(text, "\n");
 }
 
-static void csv_row(const struct pbt_lineage_shape *shape,
-                    const struct pbt_lineage_commit *commit, int64_t member,
-                    const struct pbt_lineage_row *row, struct pbt_text *text) {
-  pbt_text_add(text, "%" PRId64 ",%" PRId64 ",%.6f,%" PRId64, commit->generation, member,
-               commit->unix_time, row->steps);
-  for (int i = 0; i < REALS; i++) {
-    pbt_text_add(text, ",");
-    output_csv_real(text, real_of(row, i));
+static void csv_reals(struct pbt_text *text, const double value[], int n) {
+  for (int i = 0; i < n; i++) {
+    output_string(text, ",");
+    output_csv_real(text, value[i]);
   }
-  pbt_text_add(text, ",%d,%s,%016" PRIx64 ",%016" PRIx64, row->parent,
-               pbt_event_name((enum pbt_event)row->event), row->digest_before,
-               row->digest_after);
-  for (int p = 0; p < PBT_PHASES; p++) {
-    pbt_text_add(text, ",");
-    output_csv_real(text, row->seconds[p]);
-  }
-  for (int32_t h = 0; h < shape->n_hparam; h++) {
-    pbt_text_add(text, ",");
-    output_csv_real(text, pbt_hparam_effective(&shape->hparam[h], row->value[h]));
-    pbt_text_add(text, ",");
-    output_csv_real(text, pbt_hparam_effective(&shape->hparam[h], row->next[h]));
-    pbt_text_add(text, ",%s", pbt_move_name((enum pbt_move)row->move[h]));
-  }
-  pbt_text_add(text, "\n");
 }
 
-static void json_row(const struct pbt_lineage_shape *shape,
-                     const struct pbt_lineage_commit *commit, int64_t member,
-                     const struct pbt_lineage_row *row, struct pbt_text *text) {
-  pbt_text_add(text,
-               "{\"generation\": %" PRId64 ", \"member\": %" PRId64
-               ", \"unix_time\": %.6f, \"steps\": %" PRId64,
-               commit->generation, member, commit->unix_time, row->steps);
+static void csv_row(const struct generation *generation, int64_t member,
+                    const struct pbt_lineage_row *row, struct pbt_text *text) {
+  output_integer(text, generation->number);
+  output_string(text, ",");
+  output_integer(text, member);
+  output_string(text, ",");
+  output_string(text, generation->time);
+  output_string(text, ",");
+  output_integer(text, row->steps);
   for (int i = 0; i < REALS; i++) {
-    pbt_text_add(text, ", \"%s\": ", real[i].name);
+    double value = real_of(row, i);
+    csv_reals(text, &value, 1);
+  }
+  output_string(text, ",");
+  output_integer(text, row->parent);
+  output_string(text, ",");
+  output_string(text, pbt_event_name((enum pbt_event)row->event));
+  output_string(text, ",");
+  output_hex(text, row->digest_before);
+  output_string(text, ",");
+  output_hex(text, row->digest_after);
+  csv_reals(text, row->seconds, PBT_PHASES);
+  for (int32_t h = 0; h < generation->shape->n_hparam; h++) {
+    const struct pbt_hparam *hparam = &generation->shape->hparam[h];
+    const double value[] = {pbt_hparam_effective(hparam, row->value[h]),
+                            pbt_hparam_effective(hparam, row->next[h])};
+    csv_reals(text, value, 2);
+    output_string(text, ",");
+    output_string(text, pbt_move_name((enum pbt_move)row->move[h]));
+  }
+  output_string(text, "\n");
+}
+
+static void json_name(struct pbt_text *text, const char *before, const char *name) {
+  output_string(text, before);
+  output_string(text, name);
+  output_string(text, "\": ");
+}
+
+static void json_hparam(const struct pbt_hparam *hparam,
+                        const struct pbt_lineage_row *row, int32_t h,
+                        struct pbt_text *text) {
+  output_json_string(text, hparam->name);
+  output_string(text, ": {\"value\": ");
+  output_json_real(text, pbt_hparam_effective(hparam, row->value[h]));
+  output_string(text, ", \"next\": ");
+  output_json_real(text, pbt_hparam_effective(hparam, row->next[h]));
+  output_string(text, ", \"move\": \"");
+  output_string(text, pbt_move_name((enum pbt_move)row->move[h]));
+  output_string(text, "\"}");
+}
+
+static void json_row(const struct generation *generation, int64_t member,
+                     const struct pbt_lineage_row *row, struct pbt_text *text) {
+  output_string(text, "{\"generation\": ");
+  output_integer(text, generation->number);
+  output_string(text, ", \"member\": ");
+  output_integer(text, member);
+  output_string(text, ", \"unix_time\": ");
+  output_string(text, generation->time);
+  output_string(text, ", \"steps\": ");
+  output_integer(text, row->steps);
+  for (int i = 0; i < REALS; i++) {
+    json_name(text, ", \"", real[i].name);
     output_json_real(text, real_of(row, i));
   }
-  pbt_text_add(text,
-               ", \"parent\": %d, \"event\": \"%s\", \"digest_before\": \"%016" PRIx64
-               "\", \"digest_after\": \"%016" PRIx64 "\", \"seconds\": {",
-               row->parent, pbt_event_name((enum pbt_event)row->event),
-               row->digest_before, row->digest_after);
+  output_string(text, ", \"parent\": ");
+  output_integer(text, row->parent);
+  output_string(text, ", \"event\": \"");
+  output_string(text, pbt_event_name((enum pbt_event)row->event));
+  output_string(text, "\", \"digest_before\": \"");
+  output_hex(text, row->digest_before);
+  output_string(text, "\", \"digest_after\": \"");
+  output_hex(text, row->digest_after);
+  output_string(text, "\", \"seconds\": {");
   for (int p = 0; p < PBT_PHASES; p++) {
-    pbt_text_add(text, "%s\"%s\": ", p > 0 ? ", " : "",
-                 time_share_phase((enum pbt_phase)p));
+    json_name(text, p > 0 ? ", \"" : "\"", time_share_phase((enum pbt_phase)p));
     output_json_real(text, row->seconds[p]);
   }
-  pbt_text_add(text, "}, \"hparam\": {");
-  for (int32_t h = 0; h < shape->n_hparam; h++) {
-    pbt_text_add(text, "%s", h > 0 ? ", " : "");
-    output_json_string(text, shape->hparam[h].name);
-    pbt_text_add(text, ": {\"value\": ");
-    output_json_real(text, pbt_hparam_effective(&shape->hparam[h], row->value[h]));
-    pbt_text_add(text, ", \"next\": ");
-    output_json_real(text, pbt_hparam_effective(&shape->hparam[h], row->next[h]));
-    pbt_text_add(text, ", \"move\": \"%s\"}", pbt_move_name((enum pbt_move)row->move[h]));
+  output_string(text, "}, \"hparam\": {");
+  for (int32_t h = 0; h < generation->shape->n_hparam; h++) {
+    output_string(text, h > 0 ? ", " : "");
+    json_hparam(&generation->shape->hparam[h], row, h, text);
   }
-  pbt_text_add(text, "}}\n");
+  output_string(text, "}}\n");
 }
 
 /* ---- to a file that appears whole, a generation at a time ---- */
@@ -142,8 +181,10 @@ static pbt_status write_rows(const char *lineage, write_row *put, FILE *file,
   for (int64_t g = 0; status == PBT_OK && g < shape.n_generation; g++) {
     history_patience(true);
     status = pbt_lineage_read(reader, g, row, &commit);
+    struct generation generation = {.shape = &shape, .number = commit.generation};
+    snprintf(generation.time, sizeof generation.time, "%.6f", commit.unix_time);
     for (int64_t m = 0; status == PBT_OK && m < shape.n_member; m++) {
-      put(&shape, &commit, m, &row[m], &text);
+      put(&generation, m, &row[m], &text);
     }
     status = status == PBT_OK ? flush(&text, file, path) : status;
   }

@@ -1,11 +1,11 @@
 #include "tools/output.h"
 
 #include "base/file.h" // pbt_file_replace
+#include "tools/real_text.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void output_json_string(struct pbt_text *text, const char *string) {
@@ -23,15 +23,35 @@ void output_json_string(struct pbt_text *text, const char *string) {
 }
 
 static void add_real(struct pbt_text *text, double value) {
-  char number[OUTPUT_SHORT];
-  int n = 0;
-  for (int digits = 15; digits <= 17; digits++) {
-    n = snprintf(number, sizeof number, "%.*g", digits, value);
-    if (digits == 17 || strtod(number, NULL) == value) {
-      break;
-    }
-  }
+  char number[REAL_TEXT];
+  int n = real_text(value, number);
   pbt_text_add_bytes(text, number, (size_t)n);
+}
+
+void output_string(struct pbt_text *text, const char *string) {
+  pbt_text_add_bytes(text, string, strlen(string));
+}
+
+void output_integer(struct pbt_text *text, int64_t value) {
+  char digit[24];
+  size_t at = sizeof digit;
+  uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  do {
+    digit[--at] = (char)('0' + left % 10);
+    left /= 10;
+  } while (left > 0);
+  if (value < 0) {
+    digit[--at] = '-';
+  }
+  pbt_text_add_bytes(text, digit + at, sizeof digit - at);
+}
+
+void output_hex(struct pbt_text *text, uint64_t value) {
+  char digit[16];
+  for (int i = 15; i >= 0; i--, value >>= 4) {
+    digit[i] = "0123456789abcdef"[value & 15];
+  }
+  pbt_text_add_bytes(text, digit, sizeof digit);
 }
 
 void output_json_real(struct pbt_text *text, double value) {

@@ -4,8 +4,15 @@
 #ifndef PBT_TOOLS_OUTPUT_H
 #define PBT_TOOLS_OUTPUT_H
 
+#include <stdint.h>
+
 #include "base/status.h"
 #include "base/text.h"
+
+/* As they are; where a million rows are written, printf's formats take too long. */
+void output_string(struct pbt_text *text, const char *string);
+void output_integer(struct pbt_text *text, int64_t value);
+void output_hex(struct pbt_text *text, uint64_t value); // 16 digits
 
 /* A string in JSON's quotes. */
 void output_json_string(struct pbt_text *text, const char *string);

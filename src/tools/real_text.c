@@ -17,7 +17,8 @@
 
 enum { MOST = 17, LEAST = 15, MOST_POWER = 27 }; // 5^27 has 63 bits
 
-static const uint64_t ten[] = {1ull, 10ull, 100ull}; // 10^(MOST - digits)
+/* 10 to MOST less the digits wanted. */
+static const uint64_t ten[] = {1ull, 10ull, 100ull};
 
 static int by_library(double value, char text[REAL_TEXT]) {
   int n = 0;

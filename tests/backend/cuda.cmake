@@ -6,11 +6,29 @@ foreach(name ${suites})
     SKIP_RETURN_CODE 77 RESOURCE_LOCK gpu ENVIRONMENT
     "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<$<BOOL:${PBT_WITH_CUDA}>:$<TARGET_FILE:pbt_cuda>>")
 endforeach()
+# What needs no device.
+set(cuda ${CMAKE_SOURCE_DIR}/src/backend/cuda)
+pbt_add_test_program(cuda_parts_test LIBS pbt_base)
+target_sources(cuda_parts_test PRIVATE ${cuda}/binding.c ${cuda}/graph.c ${cuda}/staging.c)
+add_test(NAME backend.cuda_parts_test COMMAND cuda_parts_test)
+set_tests_properties(backend.cuda_parts_test PROPERTIES LABELS backend TIMEOUT 60)
+if(PBT_WITH_CUDA)
+  pbt_add_test_program(cuda_plan_test LIBS pbt_base)
+  target_sources(cuda_plan_test PRIVATE ${cuda}/plan.c)
+  target_include_directories(cuda_plan_test SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS}
+    ${PBT_CUDNN_INCLUDE})
+  target_link_libraries(cuda_plan_test PRIVATE ${PBT_CUDNN_LIBRARY})
+  add_test(NAME backend.cuda_plan_test
+    COMMAND cuda_plan_test ${CMAKE_CURRENT_SOURCE_DIR}/h200.json)
+  set_tests_properties(backend.cuda_plan_test PROPERTIES LABELS backend TIMEOUT 120
+    SKIP_RETURN_CODE 77)
+endif()
 if(NOT PBT_WITH_CUDA OR PBT_SANITIZE OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   return()
 endif()
 
-# The module once more, as host code: the kernels as C++ over the emulator.
+# The module once more, as host code: the kernels as C++ over the emulator.  TF32 is the
+# same arithmetic here, but with channels last.
 file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.cu)
 set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX
   COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas;-Wno-shadow")
@@ -29,11 +47,13 @@ set_target_properties(pbt_cuda_emulated PROPERTIES PREFIX "" LINKER_LANGUAGE CXX
 
 set(emulated "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<TARGET_FILE:pbt_cuda_emulated>")
 foreach(name ${suites})
-  foreach(path own library)
-    add_test(NAME backend.${name}.cuda.emulated.${path} COMMAND ${name})
-    set_tests_properties(backend.${name}.cuda.emulated.${path} PROPERTIES
-      LABELS backend TIMEOUT 300 SKIP_RETURN_CODE 77
-      ENVIRONMENT "${emulated};PBT_CUDA_CONV=own;PBT_CUDA_DENSE=${path}")
+  foreach(variant "own;float32" "library;tf32")
+    list(GET variant 0 path)
+    list(GET variant 1 precision)
+    add_test(NAME backend.${name}.cuda.emulated.${precision} COMMAND ${name})
+    set_tests_properties(backend.${name}.cuda.emulated.${precision} PROPERTIES
+      LABELS backend TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+      "${emulated};PBT_CUDA_CONV=own;PBT_CUDA_DENSE=${path};PBT_TEST_PRECISION=${precision}")
   endforeach()
   add_dependencies(${name} pbt_cuda_emulated)
 endforeach()

@@ -14,6 +14,7 @@
 #include <cudnn_graph.h>
 
 #include "backend/backend.h"
+#include "backend/cuda/binding.h"
 #include "backend/cuda/graph.h"
 #include "backend/cuda/staging.h"
 #include "kernels.h"
@@ -64,8 +65,7 @@ pbt_status pbt_cuda_finish(struct pbt_backend *backend);
 /* Makes the shared workspace this large.  Recorded steps are dropped if it moves. */
 pbt_status pbt_cuda_reserve(struct cuda_backend *cuda, size_t bytes);
 
-/* binding.c: the device of a rank. */
-pbt_status pbt_cuda_bind(int32_t node_rank, int visible, int *device);
+/* device.c: what the device is called. */
 pbt_status pbt_cuda_describe(struct cuda_backend *cuda);
 
 /* stream_copy.c */

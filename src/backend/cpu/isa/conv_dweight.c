@@ -99,6 +99,9 @@ ALWAYS void sum_rows(const struct tile_at *at, int k, int s, int kt, int oc, int
     int32_t ox = 0;
     vf g[MAX_GRADIENTS];
     for (; ox + xt <= conv->ow; ox += xt, x += s * xt * CPU_LANES, d += xt * CPU_LANES) {
+      UNROLL for (int p = 0; p < s * xt; p++) {
+        fetch_soon(x + (int64_t)kt * conv->x.row + p * CPU_LANES);
+      }
       UNROLL for (int t = 0; t < oc * xt; t++) {
         g[t] = load(d + t / xt * conv->y.channel + t % xt * CPU_LANES);
       }

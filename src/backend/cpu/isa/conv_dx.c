@@ -29,9 +29,15 @@ ALWAYS void middle(const struct cpu_conv *conv, const struct tile_at *at, int k,
   UNROLL for (int t = 0; t < ic * xt; t++) {
     acc[t] = splat(0);
   }
+  UNROLL for (int t = 0; t < ic * xt; t++) {
+    fetch_to_write(at->dx + t / xt * conv->x.channel + t % xt * CPU_LANES);
+  }
   int64_t row = conv->g.row, filter = (int64_t)conv->ic * k * k;
   const float *gc = at->g, *wc = at->weight;
   for (int32_t o = 0; o < conv->oc; o++, gc += conv->g.channel, wc += filter) {
+    UNROLL for (int p = 0; p < xt; p++) {
+      fetch_later(gc + row + p * CPU_LANES); // for the next row of dx
+    }
     for (int32_t ky = at->ky_first; ky <= at->ky_last; ky++) {
       const float *g = gc - ky * row, *w = wc + ky * k;
       UNROLL for (int kx = 0; kx < k; kx++) {

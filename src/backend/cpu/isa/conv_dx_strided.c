@@ -22,6 +22,7 @@ ALWAYS void tile(const struct cpu_conv *conv, const struct tile_at *at, int taps
   vf acc[MAX_TILE];
   UNROLL for (int t = 0; t < ic * xt; t++) {
     acc[t] = splat(0);
+    fetch_to_write(at->dx + t / xt * conv->x.channel + 2 * (t % xt) * CPU_LANES);
   }
   int64_t square = (int64_t)conv->k * conv->k, filter = square * conv->ic;
   const float *gc = at->g, *wc = at->weight + at->ky_first * conv->k;

@@ -28,6 +28,9 @@ ALWAYS void accumulate(const struct cpu_conv *conv, const struct place_of_tile *
   }
   const float *xc = at->x, *w = at->weight;
   for (int32_t i = 0; i < conv->ic; i++, xc += channel) {
+    UNROLL for (int p = 0; p < xt; p++) {
+      fetch_later(xc + (int64_t)k * row + s * p * CPU_LANES);
+    }
     const float *xr = xc;
     for (int ky = 0; ky < k; ky++, xr += row, w += k) {
       UNROLL for (int kx = 0; kx < k; kx++) {
@@ -92,6 +95,9 @@ typedef void tile_function(const struct cpu_conv *conv, const struct place_of_ti
   static void row_##K##_##S##_##OC##_##XT(const struct cpu_conv *conv,                   \
                                           const struct place_of_tile *at) {              \
     vf acc[MAX_TILE];                                                                    \
+    UNROLL for (int t = 0; t < OC * XT; t++) {                                           \
+      fetch_to_write(at->y + t / XT * conv->y.channel + t % XT * CPU_LANES);             \
+    }                                                                                    \
     accumulate(conv, at, K, S, OC, 1, XT, acc);                                          \
     finish_row(conv, at, OC, XT, acc);                                                   \
   }

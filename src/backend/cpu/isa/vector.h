@@ -69,6 +69,18 @@ ALWAYS void store_loose(float *p, vf v) {
   *(vf_loose *)p = v;
 }
 
+/* Asks for lines before they are needed: to read soon, to read after a while, to write.
+ */
+ALWAYS void fetch_soon(const float *p) {
+  __builtin_prefetch(p, 0, 3);
+}
+ALWAYS void fetch_later(const float *p) {
+  __builtin_prefetch(p, 0, 2);
+}
+ALWAYS void fetch_to_write(const float *p) {
+  __builtin_prefetch(p, 1, 3);
+}
+
 #if V == 16
 #define EACH(a) a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a
 #elif V == 8

@@ -15,6 +15,7 @@ build=$root/build
 packages=(build-essential cmake ninja-build pkg-config openmpi-bin libopenmpi-dev
   libhdf5-dev hdf5-tools zlib1g-dev libxxhash-dev librandom123-dev libtomlplusplus-dev)
 test_packages=(check python3 python3-numpy python3-h5py clang-format shellcheck)
+oracles=(chromium graphviz mandoc python3-biopython python3-pip python3-scipy)
 
 say() {
   printf '%s\n' "$*" >&2
@@ -37,17 +38,19 @@ as_root() {
   fi
 }
 
-install_missing() {
+# Installs those that are missing; fails, with the last words of apt-get, where it cannot.
+install() {
   local missing=()
   local package
-  for package in "${packages[@]}"; do
+  for package in "$@"; do
     is_installed "$package" || missing+=("$package")
   done
   if [ ${#missing[@]} = 0 ]; then
     return
   fi
   if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
-    stop "as root, please run: apt-get install ${missing[*]}"
+    say "prepare: as root, please run: apt-get install ${missing[*]}"
+    return 1
   fi
   say "prepare: installing ${missing[*]}"
   local log
@@ -57,9 +60,29 @@ install_missing() {
       apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     rm -f "$log"
-    stop "apt-get could not install: ${missing[*]}"
+    say "prepare: apt-get could not install: ${missing[*]}"
+    return 1
   fi
   rm -f "$log"
+}
+
+# What some tests are held against; without it they skip and say so.  Tried once: a machine
+# without a network shall not wait for it each time (rm build/oracles.tried to try again).
+install_oracles() {
+  if [ -e "$build/oracles.tried" ]; then
+    return
+  fi
+  mkdir -p "$build"
+  touch "$build/oracles.tried"
+  install "${oracles[@]}" || true
+  if [ ! -d "$build/oracles/tensorboard" ] && [ -x /usr/bin/python3 ]; then
+    say "prepare: asking pip for TensorBoard"
+    timeout 180 /usr/bin/python3 -m pip install -q --target "$build/oracles" \
+      tensorboard 'numpy<2' >/dev/null 2>&1 || {
+      say "prepare: pip did not bring TensorBoard"
+      rm -rf "$build/oracles"
+    }
+  fi
 }
 
 # A build folder of another source tree (a copied one) or another generator begins afresh.
@@ -110,7 +133,10 @@ test)
 esac
 
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
-  install_missing
+  install "${packages[@]}" || exit 69
+  if [ "$kind" = test ]; then
+    install_oracles
+  fi
   configure ${options[@]+"${options[@]}"} || stop "cmake failed; its words are above"
 elif ! { command -v cmake && command -v ninja; } >/dev/null ||
   ! configure ${options[@]+"${options[@]}"}; then

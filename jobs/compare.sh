@@ -13,7 +13,9 @@
 # on 3,000 images costs as much as 16 steps of 64 (a forward pass is a third of a step).
 # 16 members x (16 x 100 steps + 16 scores) = 29,696 steps' worth.  DE and SHADE pay 8 trial
 # steps and 2 further scores a generation, so they get 12 generations (29,312); L-SHADE,
-# whose population shrinks to four, gets 24 (29,636).  `constant` and `schedule` replay what
+# whose population shrinks to four, gets 24 (29,636).  SHADE with trials scored on 8 batches
+# (RFA) gets 14 (28,796), LTFB, which scores twice on a quarter of the images, 15 (29,632).
+# `constant` and `schedule` replay what
 # the `pbt` run of the same seed found, in a run seeded anew: the budget of finding it comes
 # on top and is not counted.
 set -euo pipefail
@@ -27,7 +29,7 @@ main_seeds=(301 302 303 304 305 306 307 308 309 310)
 main_arms=(pbt shade random)
 other_seeds=(301 302 303)
 other_arms=(exploit-only explore-only weights-only hparams-only tournament ttest mfpbt pb2
-  de lshade cosine constant schedule)
+  de lshade cosine constant schedule ltfb shade-rfa)
 
 # The settings of an arm, one a line.
 settings() {
@@ -51,6 +53,11 @@ settings() {
   lshade)
     printf '%s\n' "${none[@]}" explore.kind=lshade explore.evaluations=170 \
       budget.generations=24
+    ;;
+  ltfb) printf '%s\n' exploit.kind=ltfb "${perturb[@]}" budget.generations=15 ;;
+  shade-rfa)
+    printf '%s\n' "${none[@]}" explore.kind=shade explore.trial_batches=8 \
+      budget.generations=14
     ;;
   cosine) printf '%s\n' "${none[@]}" explore.kind=cosine ;;
   constant | schedule) : "replays the pbt run of seed $seed" ;;

@@ -154,7 +154,7 @@ static void conv_backward(const struct cpu_backend *cpu, const struct pbt_layer 
   pbt_cpu_threads_run(cpu->threads, kernels->conv_dweight, &call,
                       kernels->conv_dweight_units(conv));
   if (io->dx != NULL) {
-    pbt_cpu_threads_run(cpu->threads, kernels->conv_dx, &call, call.blocks);
+    pbt_cpu_threads_run(cpu->threads, kernels->conv_dx, &call, call.blocks * conv->ih);
   }
 }
 

@@ -145,7 +145,7 @@ struct cpu_kernels {
   const char *name;
   cpu_range *conv_forward;   // struct cpu_conv_call; units: blocks x rows of y
   cpu_range *conv_mask_bias; // units: output channels: dy masked by ReLU, dbias
-  cpu_range *conv_dx;        // units: blocks
+  cpu_range *conv_dx;        // units: blocks x rows of x
   cpu_range *conv_unpool;    // units: blocks; into g, where all_blocks
   cpu_range *conv_dweight;   // units: conv_dweight_units()
   int32_t (*conv_dweight_units)(const struct cpu_conv *conv);

@@ -220,11 +220,12 @@ static void edge_row(const struct cpu_conv *conv, const struct tile_at *row) {
   }
 }
 
-static void dx_block(const struct cpu_conv_call *call, const float *g, float *dx) {
+static void dx_rows(const struct cpu_conv_call *call, const float *g, float *dx,
+                    int32_t first, int32_t end) {
   const struct cpu_conv *conv = call->conv;
   int32_t edge = conv->trim ? conv->k - 1 : 0;
   for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
-    for (int32_t y = 0; y < conv->ih; y++) {
+    for (int32_t y = first; y < end; y++) {
       int32_t gy = y + conv->pad;
       struct tile_at row = {
           .g = g + conv->g.origin + gy * conv->g.row + lane,
@@ -249,7 +250,9 @@ void KERNEL(conv_dx)(const void *context, int32_t begin, int32_t end, int32_t th
     KERNEL(conv_dx_plain)(context, begin, end, thread);
     return;
   }
-  for (int32_t block = begin; block < end; block++) {
+  for (int32_t unit = begin; unit < end;) {
+    int32_t block = unit / conv->ih, first = unit % conv->ih;
+    int32_t rows = end - unit < conv->ih - first ? end - unit : conv->ih - first;
     const float *g = call->io->dy + block * conv->y.block;
     if (conv->unpool) {
       float *own = conv->g_memory + thread * conv->g.block;
@@ -257,6 +260,8 @@ void KERNEL(conv_dx)(const void *context, int32_t begin, int32_t end, int32_t th
       g = own;
     }
     float *dx = call->io->dx + block * conv->x.block;
-    (conv->stride == 2 ? KERNEL(dx_block_strided) : dx_block)(call, g, dx);
+    (conv->stride == 2 ? KERNEL(dx_rows_strided) : dx_rows)(call, g, dx, first,
+                                                            first + rows);
+    unit += rows;
   }
 }

@@ -114,11 +114,11 @@ static void half_row(const struct cpu_conv *conv, const struct tile_at *row, int
   }
 }
 
-void KERNEL(dx_block_strided)(const struct cpu_conv_call *call, const float *g,
-                              float *dx) {
+void KERNEL(dx_rows_strided)(const struct cpu_conv_call *call, const float *g, float *dx,
+                             int32_t first, int32_t end) {
   const struct cpu_conv *conv = call->conv;
   for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
-    for (int32_t y = 0; y < conv->ih; y++) {
+    for (int32_t y = first; y < end; y++) {
       int32_t down = y + conv->pad, highest = down - 2 * (conv->ch - 1);
       struct tile_at row = {
           .weight = call->io->weight,

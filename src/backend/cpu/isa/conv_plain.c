@@ -97,18 +97,17 @@ void KERNEL(conv_dx_plain)(const void *context, int32_t begin, int32_t end,
   (void)thread;
   const struct cpu_conv_call *call = context;
   const struct cpu_conv *conv = call->conv;
-  for (int32_t block = begin; block < end; block++) {
+  for (int32_t unit = begin; unit < end; unit++) {
+    int32_t block = unit / conv->ih, y = unit % conv->ih;
     const float *g = conv->g_memory + block * conv->g.block + conv->g.origin;
-    float *dx = call->io->dx + block * conv->x.block + conv->x.origin;
+    float *dx = call->io->dx + block * conv->x.block + conv->x.origin + y * conv->x.row;
     for (int32_t i = 0; i < conv->ic; i++) {
       const float *weight = call->io->weight + (int64_t)i * conv->k * conv->k;
-      for (int32_t y = 0; y < conv->ih; y++) {
-        for (int32_t x = 0; x < conv->iw; x++) {
-          float *to = dx + i * conv->x.channel + y * conv->x.row + x * CPU_LANES;
-          for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
-            vf v = gradient_at(conv, g + lane, weight, y, x);
-            store(to + lane, call->io->add_dx ? v + load(to + lane) : v);
-          }
+      for (int32_t x = 0; x < conv->iw; x++) {
+        float *to = dx + i * conv->x.channel + x * CPU_LANES;
+        for (int32_t lane = 0; lane < CPU_LANES; lane += V) {
+          vf v = gradient_at(conv, g + lane, weight, y, x);
+          store(to + lane, call->io->add_dx ? v + load(to + lane) : v);
         }
       }
     }

@@ -28,8 +28,8 @@ void KERNEL(augment)(const struct pbt_augment *it, const uint8_t *plane, int32_t
 /* One block's gradient before the pool into g (its origin at the block's start). */
 void KERNEL(unpool_block)(const struct cpu_conv_call *call, int32_t block, float *g);
 
-/* dx of one block at stride 2; g and dx at the block's start. */
-void KERNEL(dx_block_strided)(const struct cpu_conv_call *call, const float *g,
-                              float *dx);
+/* Rows first .. end - 1 of dx of one block at stride 2; g and dx at the block's start. */
+void KERNEL(dx_rows_strided)(const struct cpu_conv_call *call, const float *g, float *dx,
+                             int32_t first, int32_t end);
 
 #endif

@@ -8,6 +8,7 @@
 # one core each (as many as there are cores, by default).  A run whose line stands in
 # runs/compare/NAME.csv already is not run again, so the same command goes on where it was
 # stopped.  At the end jobs/compare_table.py prints the tables.
+# COMPARE_ARMS="ltfb pb2" runs only those arms.
 #
 # The budget counts gradient steps, trial steps and scores of the whole population; a score
 # on 3,000 images costs as much as 16 steps of 64 (a forward pass is a third of a step).
@@ -70,6 +71,9 @@ settings() {
 
 run_one() {
   local arm=$1 seed=$2 line
+  if [[ -n ${COMPARE_ARMS:-} && " $COMPARE_ARMS " != *" $arm "* ]]; then
+    return
+  fi
   local folder=$runs/$arm-$seed run_seed=$seed
   if grep -q "^$name,$arm,$seed," "$csv"; then
     return

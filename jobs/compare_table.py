@@ -21,7 +21,13 @@ COLUMNS = ("dataset,arm,seed,test_accuracy,test_macro_f1,test_loss,validation_ac
            "validation_loss,own_steps,trial_steps,scores,budget,version,seconds")
 
 
-def spent(lineage, run, tries):
+# Scores that a member makes before the plan, in scores on the whole validation split: of
+# those that train for them, and of those that do not.
+TRIES = {"de": 2, "shade": 2, "lshade": 2, "shade-rfa": 2 * 8 * 64 / 3000}
+JUDGES = {"ltfb": 2 * 0.25}
+
+
+def spent(lineage, run, arm):
     """Own steps, trial steps and scores of the whole population."""
     export = subprocess.run([lineage, "export", "--csv", run], check=True,
                             capture_output=True, text=True).stdout
@@ -33,9 +39,10 @@ def spent(lineage, run, tries):
         awake = now > steps.get(member, 0)
         steps[member] = now
         scores += awake
-        if awake and tries and int(row["generation"]) < last:
+        if awake and int(row["generation"]) < last:
             trials += math.isfinite(float(row["fitness"]))
-    return sum(steps.values()), trials * TRIAL_STEPS, scores + 2 * trials
+    scores += round(trials * (TRIES | JUDGES).get(arm, 0))
+    return sum(steps.values()), trials * TRIAL_STEPS * (arm in TRIES), scores
 
 
 def line(lineage, run, identity):
@@ -43,8 +50,7 @@ def line(lineage, run, identity):
                           capture_output=True, text=True).stdout
     summary = json.loads(text)
     winner = summary["winner"]
-    own, trial, scores = spent(lineage, run, identity.split(",")[1] in
-                               ("de", "shade", "lshade"))
+    own, trial, scores = spent(lineage, run, identity.split(",")[1])
     return ",".join(str(x) for x in (
         identity, winner["test_accuracy"], winner["test_macro_f1"], winner["test_loss"],
         winner["validation_accuracy"], winner["validation_loss"], own, trial, scores,

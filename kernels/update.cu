@@ -81,7 +81,7 @@ static __device__ rule rule_of(const pbt_update_io &io, const float *scale) {
 
 static __global__ void apply(pbt_update_io io, const float *scale) {
   rule r = rule_of(io, scale);
-  bool two = io.moment[1] != NULL;
+  bool two = io.kind != PBT_SGD; // moments; what [1] points to is otherwise nobody's
   int64_t quads = io.n / 4;
   for (int64_t i = thread_index(); i < quads; i += thread_count()) {
     float4 w = ((float4 *)io.weight)[i], g = ((const float4 *)io.gradient)[i];

@@ -219,6 +219,13 @@ enum pbt_precision {
   PBT_BF16  // ... to 7 bits
 };
 
+/* The device that a backend computes on. */
+struct pbt_place {
+  char device[64]; // "GPU-0a1b...", no other device has that name
+  char text[64];   // "device 0, 138.7 of 139.8 GiB free"
+  bool may_share;  // processes share it well (NVIDIA's MPS runs)
+};
+
 struct pbt_backend_options {
   int32_t threads;              // of this member, >= 1
   int32_t node_rank;            // cuda: of this rank among those of its node
@@ -239,8 +246,8 @@ struct pbt_backend_ops {
 
   /* "cpu avx512, 1 thread": equal on all ranks or the job ends with 69. */
   const char *(*describe)(const struct pbt_backend *backend);
-  /* OPTIONAL: the device of this rank: "device 0, GPU-..., 138.7 of 139.8 GiB free". */
-  const char *(*place)(const struct pbt_backend *backend);
+  /* OPTIONAL: the device of this rank.  NULL: the host's processors. */
+  void (*place)(const struct pbt_backend *backend, struct pbt_place *place);
 
   /* Zeroed, 64-byte aligned backend memory; release(NULL) is fine. */
   pbt_status (*allocate)(struct pbt_backend *backend, size_t bytes, void **memory);

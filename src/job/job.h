@@ -58,6 +58,7 @@ enum pbt_metric {
   PBT_METRIC_BALANCED_LOSS
 };
 enum pbt_sense { PBT_MAXIMIZE, PBT_MINIMIZE };
+enum pbt_job_precision { PBT_JOB_FLOAT32, PBT_JOB_TF32, PBT_JOB_BF16 };
 enum pbt_backend_kind { PBT_BACKEND_AUTO, PBT_BACKEND_CPU, PBT_BACKEND_CUDA };
 enum pbt_exploit_kind {
   PBT_EXPLOIT_TRUNCATION,
@@ -90,6 +91,7 @@ struct pbt_job {
   uint64_t seed;
   char output[PBT_JOB_PATH]; // run folder
   enum pbt_backend_kind backend;
+  enum pbt_job_precision precision;
   int32_t threads; // of a member; 0: auto, which the run resolves (pbt/run.c)
 
   struct {

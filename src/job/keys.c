@@ -12,6 +12,7 @@
 #include <string.h>
 
 static const char *const backend_word[] = {"auto", "cpu", "cuda"};
+static const char *const precision_word[] = {"float32", "tf32", "bf16"};
 static const char *const task_word[] = {"classify", "toy"};
 static const char *const surface_word[] = {"fig2", "plain", "deceptive"};
 static const char *const seeding_word[] = {"random", "latin", "sobol", "grid"};
@@ -102,6 +103,9 @@ static const struct pbt_key table[] = {
      .computed = "`runs/` and the job's name", .help = "The run folder."},
     {"backend", PBT_KEY_WORD, AT(backend), WORDS(backend_word),
      .help = "Where members train; `auto` takes the fastest that is there."},
+    {"precision", PBT_KEY_WORD, AT(precision), WORDS(precision_word),
+     .help = "What a GPU multiplies in; sums and weights stay float32. The processor "
+             "computes in float32 always."},
     {"threads", PBT_KEY_INT32, AT(threads), FROM_TO(1, 256), .zero = "auto",
      .fallback = 1, .may_change = true,
      .help = "Processor threads of one member; `auto`: a rank's share of the processors "

@@ -5,6 +5,7 @@
 #include "pbt/best.h"       // pbt_model_load for a warm start
 #include "pbt/checkpoint.h" // a set under way
 #include "pbt/decide.h"     // pbt_seed_hparams
+#include "pbt/places.h"     // the start-up table of devices
 #include "pbt/population.h"
 
 #include <math.h>
@@ -107,7 +108,8 @@ static pbt_status open_member(struct pbt_population *population,
                               struct pbt_member *member) {
   const struct pbt_task_env env = {.job = population->job,
                                    .data = population->data.data,
-                                   .member = (uint32_t)member->id};
+                                   .member = (uint32_t)member->id,
+                                   .node_rank = pbt_comm_node_rank(population->comm)};
   PBT_TRY(population->task_ops->open(&env, &member->task));
   if (population->job->warm_start[0] != '\0') {
     PBT_TRY(pbt_model_load(population->job->warm_start, member->task));
@@ -131,7 +133,8 @@ static pbt_status open_members(struct pbt_population *population) {
     size_t bytes = population->task_ops->state(task)->bytes;
     PBT_TRY(pbt_mem_alloc_n((size_t)n, bytes, (void **)&population->trial_image));
   }
-  if (population->task_ops->state_map == NULL) {
+  if (population->task_ops->state_map == NULL ||
+      population->task_ops->state_map(population->member[0].task) == NULL) {
     return pbt_mem_alloc(population->task_ops->state(task)->travel_bytes,
                          (void **)&population->staging);
   }
@@ -221,6 +224,7 @@ pbt_status pbt_population_open(struct pbt_population *population, struct pbt_com
   PBT_TRY(open_data(population));
   PBT_TRY(pbt_population_agree(population, open_members(population)));
   PBT_TRY(check_alike(population));
+  PBT_TRY(pbt_places_show(population));
   return pbt_population_agree(population, resolve_lengths(population));
 }
 

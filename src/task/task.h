@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/backend.h" // struct pbt_place
 #include "base/status.h"
 #include "base/tensor.h" // struct pbt_state
 #include "data/data.h"   // enum pbt_split
@@ -36,8 +37,9 @@ enum { PBT_TASK_VERSION = 2 };
 /* What open() is given.  Borrowed: all of it outlives the task. */
 struct pbt_task_env {
   const struct pbt_job *job;
-  const void *data; // the block that data_load filled; NULL if the task has none
-  uint32_t member;  // streams are keyed by (job->seed, member)
+  const void *data;  // the block that data_load filled; NULL if the task has none
+  uint32_t member;   // streams are keyed by (job->seed, member)
+  int32_t node_rank; // of this rank among those of its node: which GPU it takes
 };
 
 struct pbt_train_report {
@@ -115,6 +117,9 @@ struct pbt_task_ops {
   int64_t (*slice_steps)(const struct pbt_task *task);
   /* "cpu avx512, 1 thread": must be equal on all ranks.  NULL: "". */
   const char *(*describe)(const struct pbt_task *task);
+  /* Where this member computes, if on a device of its own; false: nowhere special.
+   * NULL: likewise. */
+  bool (*place)(const struct pbt_task *task, struct pbt_place *place);
   /* Host bytes that one open member will hold, without opening it.  NULL: unknown. */
   pbt_status (*measure)(const struct pbt_job *job, size_t *bytes);
   /* TOML-free facts that make a saved model usable elsewhere (network, normalisation,

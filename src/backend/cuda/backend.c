@@ -170,8 +170,8 @@ static const char *describe_cuda(const struct pbt_backend *backend) {
   return ((const struct cuda_backend *)backend)->description;
 }
 
-static const char *place_cuda(const struct pbt_backend *backend) {
-  return ((const struct cuda_backend *)backend)->place;
+static void place_cuda(const struct pbt_backend *backend, struct pbt_place *place) {
+  *place = ((const struct cuda_backend *)backend)->place;
 }
 
 static const struct pbt_backend_ops table = {

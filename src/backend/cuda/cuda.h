@@ -43,7 +43,7 @@ struct cuda_backend {
   cublasLtHandle_t lt;   // NULL until the first dense layer that wants it
   cudnnHandle_t cudnn;   // NULL until the first convolution that wants it
   char description[160]; // equal on all ranks
-  char place[160];       // this device alone
+  struct pbt_place place;
 };
 
 static inline struct cuda_backend *cuda_of(struct pbt_backend *backend) {

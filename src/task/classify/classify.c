@@ -70,9 +70,15 @@ static pbt_status fixed_hyper(const struct pbt_job *job, struct pbt_hyper *hyper
 }
 
 /* What "auto" means: the first that opens. */
-static pbt_status open_backend(const struct pbt_job *job, struct pbt_backend **backend) {
+static pbt_status open_backend(const struct pbt_job *job, int32_t node_rank,
+                               struct pbt_backend **backend) {
+  static const enum pbt_precision precision[] = {[PBT_JOB_FLOAT32] = PBT_FLOAT32,
+                                                 [PBT_JOB_TF32] = PBT_TF32,
+                                                 [PBT_JOB_BF16] = PBT_BF16};
   const struct pbt_backend_options options = {.threads =
-                                                  job->threads > 0 ? job->threads : 1};
+                                                  job->threads > 0 ? job->threads : 1,
+                                              .node_rank = node_rank,
+                                              .precision = precision[job->precision]};
   if (job->backend != PBT_BACKEND_CPU) {
     pbt_status status = pbt_backend_find("cuda")->open(&options, backend);
     if (status == PBT_OK || job->backend == PBT_BACKEND_CUDA) {
@@ -209,7 +215,7 @@ static pbt_status open_classify(const struct pbt_task_env *env, struct pbt_task 
   pbt_status status;
   PBT_TRY_TO(done, status, make_spec(env->job, self->data, &self->spec));
   PBT_TRY_TO(done, status, fixed_hyper(env->job, &self->hyper));
-  PBT_TRY_TO(done, status, open_backend(env->job, &self->backend));
+  PBT_TRY_TO(done, status, open_backend(env->job, env->node_rank, &self->backend));
   PBT_TRY_TO(done, status, open_dataset(self));
   self->batch = (struct pbt_batch){.dataset = self->dataset,
                                    .n = (int32_t)env->job->optimizer.batch_size,
@@ -395,6 +401,14 @@ static const char *describe_classify(const struct pbt_task *task) {
   return self->backend->ops->describe(self->backend);
 }
 
+static bool place_classify(const struct pbt_task *task, struct pbt_place *place) {
+  const struct pbt_backend *backend = ((const struct classify *)task)->backend;
+  if (backend->ops->place != NULL) {
+    backend->ops->place(backend, place);
+  }
+  return backend->ops->place != NULL;
+}
+
 /* Opens a network on no data and weighs it: workspaces count too.  Where only the labels
  * know the number of classes, ten are assumed. */
 static pbt_status measure_classify(const struct pbt_job *job, size_t *bytes) {
@@ -408,7 +422,7 @@ static pbt_status measure_classify(const struct pbt_job *job, size_t *bytes) {
   self->job = job;
   pbt_status status;
   PBT_TRY_TO(done, status, make_spec(job, &data, &self->spec));
-  PBT_TRY_TO(done, status, open_backend(job, &self->backend));
+  PBT_TRY_TO(done, status, open_backend(job, 0, &self->backend));
   PBT_TRY_TO(done, status, open_net(self));
   *bytes = (size_t)(pbt_mem_bytes() - before);
 done:
@@ -461,6 +475,7 @@ const struct pbt_task_ops pbt_task_classify = {
     .epoch_steps = epoch_steps_classify,
     .slice_steps = slice_steps_classify,
     .describe = describe_classify,
+    .place = place_classify,
     .measure = measure_classify,
     .model_facts = model_facts_classify,
 };

@@ -131,7 +131,7 @@ START_TEST(a_copy_must_convince_its_receiver) {
     for (int g = 0; g < 50; g++) {
       propose(&world, g);
       const double found[][2] = {
-          {better, worse}, {0.5, 0.5}, {better, better}, {(double)NAN, worse}};
+          {better, worse}, {0.5, worse}, {better, better}, {(double)NAN, worse}};
       const bool copies[] = {true, false, false, false};
       int a = g % N, b = world.trial[a].rival;
       for (int i = 0; i < N; i++) {

@@ -23,7 +23,7 @@ static const double default_margin = 30.0;
 struct command {
   struct pbt_run_options run;
   const char *set[MAX_SET];
-  char made[2][SET_BYTES]; // --seed and --output as settings
+  char made[3][SET_BYTES]; // --seed, --output and --resize as settings
   const char *evaluate;
   double max_seconds;
   double margin; // before the end of the allocation
@@ -51,6 +51,10 @@ static const char help_text[] =
     "      --resume auto|never  auto (the default) goes on with an unfinished run in the "
     "run\n"
     "                         folder; never moves an old run aside and begins anew\n"
+    "      --resize N         go on with N members: fewer keeps the best, more adds "
+    "clones "
+    "of\n"
+    "                         them whose values are moved\n"
     "      --take-over        run even though another process seems to hold the run "
     "folder\n"
     "      --max-time TIME    stop, saved, after TIME (3h50m, 90m, 300s)\n"
@@ -77,6 +81,7 @@ enum {
   OPTION_SEED = 256,
   OPTION_RESUME,
   OPTION_TAKE_OVER,
+  OPTION_RESIZE,
   OPTION_MAX_TIME,
   OPTION_MARGIN,
   OPTION_REPLAY,
@@ -91,6 +96,7 @@ static const struct option long_option[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"output", required_argument, NULL, 'o'},
     {"resume", required_argument, NULL, OPTION_RESUME},
+    {"resize", required_argument, NULL, OPTION_RESIZE},
     {"take-over", no_argument, NULL, OPTION_TAKE_OVER},
     {"max-time", required_argument, NULL, OPTION_MAX_TIME},
     {"margin", required_argument, NULL, OPTION_MARGIN},
@@ -164,6 +170,12 @@ static pbt_status take_option(struct command *command, int option) {
       return pbt_fail(PBT_ERR_USAGE, "--resume %s: auto or never", optarg);
     }
     return PBT_OK;
+  case OPTION_RESIZE:
+    command->run.resize = true;
+    if (optarg[0] == '\0' || strspn(optarg, "0123456789") != strlen(optarg)) {
+      return pbt_fail(PBT_ERR_USAGE, "--resize %s: how many members?", optarg);
+    }
+    return add_made(command, 2, "population.size=%s", optarg);
   case OPTION_TAKE_OVER:
     command->run.take_over = true;
     return PBT_OK;

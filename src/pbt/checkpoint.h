@@ -43,9 +43,13 @@ void pbt_checkpoint_last_words(const struct pbt_population *population, int64_t 
 /* "member-00003.h5" */
 void pbt_member_file_name(int64_t id, char name[PBT_SET_FILE_NAME]);
 
-/* Puts the set's state into an opened population.  Collective, agrees. */
+/* Puts the set's state into an opened population.  A set of another number of members is
+ * refused unless `resize` is given: it is filled in (resize.h), and freed by the caller.
+ * Collective, agrees. */
+struct pbt_resize;
 pbt_status pbt_checkpoint_restore(struct pbt_population *population,
-                                  const struct pbt_manifest *manifest);
+                                  const struct pbt_manifest *manifest,
+                                  struct pbt_resize *resize);
 
 /* The manifest from rank 0 to all, in counted memory.  Collective, agrees. */
 pbt_status pbt_manifest_share(struct pbt_comm *comm, pbt_status status,

@@ -111,6 +111,10 @@ static inline bool pbt_is_local(const struct pbt_population *population, int64_t
  * know. Collective. */
 pbt_status pbt_population_agree(struct pbt_population *population, pbt_status mine);
 
+/* The replicated tensors that a job of this size has, zeroed.  Local; freed by close. */
+pbt_status pbt_memory_open(const struct pbt_job *job, struct pbt_memory *memory);
+void pbt_memory_close(struct pbt_memory *memory);
+
 /* Allocates everything above and opens this rank's tasks with fresh members (values
  * seeded, weights of restart 0, or of the job's warm start).  Collective, agrees. */
 pbt_status pbt_population_open(struct pbt_population *population, struct pbt_comm *comm,

@@ -45,27 +45,36 @@ static void name_known(struct pbt_population *population) {
   }
 }
 
-static pbt_status open_memory(struct pbt_population *population) {
-  const struct pbt_job *job = population->job;
+pbt_status pbt_memory_open(const struct pbt_job *job, struct pbt_memory *memory) {
   struct pbt_tensor *tensor = NULL;
   PBT_TRY(PBT_NEW(KNOWN_TENSORS + PBT_METHODS * PBT_METHOD_TENSORS, &tensor));
-  population->memory.state.tensor = tensor;
+  memory->state.tensor = tensor;
   size_t n = 0;
-  int64_t columns = population->columns;
-  add_tensor(tensor, &n, "population/value", PBT_F64, population->n, columns);
-  add_tensor(tensor, &n, "population/restarts", PBT_I64, population->n, 0);
+  int64_t members = job->population.size;
+  int64_t columns = job->search.n > 0 ? job->search.n : 1;
+  add_tensor(tensor, &n, "population/value", PBT_F64, members, columns);
+  add_tensor(tensor, &n, "population/restarts", PBT_I64, members, 0);
   add_tensor(tensor, &n, "population/best", PBT_F64, PBT_SCORES, 0);
   add_tensor(tensor, &n, "population/best_place", PBT_I64, 2, 0);
   add_tensor(tensor, &n, "population/dead_generations", PBT_I64, 1, 0);
   add_tensor(tensor, &n, "population/agreed", PBT_U64, 1, 0);
   add_tensor(tensor, &n, "population/test", PBT_F64, PBT_SCORES, 0);
   if (retires(job)) {
-    add_tensor(tensor, &n, "population/asleep", PBT_I64, population->n, 0);
+    add_tensor(tensor, &n, "population/asleep", PBT_I64, members, 0);
   }
   n += (size_t)pbt_method_tensors(job, tensor + n);
-  PBT_TRY(pbt_state_layout(tensor, n, &population->memory.state));
-  PBT_TRY(
-      pbt_mem_alloc(population->memory.state.bytes, (void **)&population->memory.image));
+  PBT_TRY(pbt_state_layout(tensor, n, &memory->state));
+  return pbt_mem_alloc(memory->state.bytes, (void **)&memory->image);
+}
+
+void pbt_memory_close(struct pbt_memory *memory) {
+  pbt_mem_free(memory->image);
+  pbt_mem_free((void *)memory->state.tensor);
+  *memory = (struct pbt_memory){0};
+}
+
+static pbt_status open_memory(struct pbt_population *population) {
+  PBT_TRY(pbt_memory_open(population->job, &population->memory));
   name_known(population);
   for (int i = 0; i < PBT_SCORES; i++) {
     population->known.best[i] = (double)NAN;
@@ -74,7 +83,8 @@ static pbt_status open_memory(struct pbt_population *population) {
   population->known.best_place[0] = -1;
   population->known.best_place[1] = -1;
   for (int64_t i = 0; i < population->n; i++) {
-    pbt_seed_hparams(job, (uint32_t)i, 0, population->known.value + i * columns);
+    pbt_seed_hparams(population->job, (uint32_t)i, 0,
+                     population->known.value + i * population->columns);
   }
   return PBT_OK;
 }
@@ -240,8 +250,7 @@ void pbt_population_close(struct pbt_population *population) {
   pbt_progress_close(population->progress);
   pbt_lineage_close(population->lineage);
   pbt_mem_free(population->gather_image);
-  pbt_mem_free(population->memory.image);
-  pbt_mem_free((void *)population->memory.state.tensor);
+  pbt_memory_close(&population->memory);
   pbt_mem_free(population->row);
   pbt_mem_free(population->trial_image);
   pbt_mem_free(population->trial_digest);

@@ -19,6 +19,7 @@
 #include "pbt/display.h"
 #include "pbt/population.h"
 #include "pbt/replay.h" // --replay
+#include "pbt/resize.h" // --resize
 
 #include <dirent.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ struct launch {
   struct pbt_manifest manifest; // found: to go on from
   bool found;
   bool locked;
+  struct pbt_resize resize; // --resize: what became of the members
   struct pbt_population population;
   bool shared;
 };
@@ -199,17 +201,34 @@ static pbt_status keep_old_size(struct launch *launch, const char *path,
   return parse(launch, (int)size);
 }
 
+/* With --resize another size is meant: its line goes. */
+static void accept_size(struct pbt_text *difference) {
+  static const char key[] = "population.size:";
+  char *line = difference->length > 0 ? strstr(difference->data, key) : NULL;
+  if (line == NULL || (line > difference->data && line[-1] != '\n')) {
+    return;
+  }
+  size_t n = strcspn(line, "\n") + 1;
+  memmove(line, line + n, strlen(line + n) + 1);
+  difference->length -= n;
+}
+
 static pbt_status same_job(struct launch *launch, const char *old_text) {
   struct pbt_text difference = {0};
   pbt_status status = pbt_job_difference(old_text, launch->effective.data, &difference);
+  if (launch->options->resize) {
+    accept_size(&difference);
+  }
   if (status == PBT_OK && difference.length > 0) {
+    const char *size = strstr(difference.data, "population.size:");
     for (char *c = difference.data; *c != '\0'; c++) {
       *c = *c == '\n' ? (c[1] == '\0' ? '\0' : ';') : *c;
     }
     status = pbt_fail(PBT_ERR_DATA,
                       "%s holds a run of another job (%s): give another --output, or "
-                      "--resume never to move it aside",
-                      launch->job->output, difference.data);
+                      "--resume never to move it aside%s",
+                      launch->job->output, difference.data,
+                      size == NULL ? "" : "; --resize changes the size");
   }
   pbt_text_free(&difference);
   return status;
@@ -354,7 +373,8 @@ static pbt_status open_record(struct launch *launch) {
   PBT_TRY(pbt_path_join(path, population->run, "lineage.h5"));
   int64_t keep = population->generation;
   if (keep > 0) {
-    PBT_TRY(pbt_lineage_resume(path, &info, &start, keep, &population->lineage));
+    PBT_TRY(pbt_lineage_resume(path, &info, &start, keep, launch->resize.row,
+                               &population->lineage));
   } else {
     PBT_TRY(pbt_file_remove(path)); // of a start that never reached a checkpoint
     PBT_TRY(pbt_lineage_create(path, &info, &start, &population->lineage));
@@ -369,7 +389,8 @@ static pbt_status open_population(struct launch *launch) {
   launch->shared = population->shared;
   PBT_TRY(status);
   if (launch->found) {
-    status = pbt_checkpoint_restore(population, &launch->manifest);
+    status = pbt_checkpoint_restore(population, &launch->manifest,
+                                    launch->options->resize ? &launch->resize : NULL);
     launch->shared = population->shared;
     PBT_TRY(status);
   }
@@ -378,7 +399,7 @@ static pbt_status open_population(struct launch *launch) {
 
 static pbt_status train(struct launch *launch) {
   struct pbt_population *population = &launch->population;
-  char text[64] = "";
+  char text[128] = "";
   char stop_file[PBT_PATH_BYTES];
   PBT_TRY(agree(launch, is_root(launch) ? open_record(launch) : PBT_OK));
   PBT_TRY(pbt_path_join(stop_file, population->run, "STOP"));
@@ -386,6 +407,11 @@ static pbt_status train(struct launch *launch) {
   if (launch->found) {
     snprintf(text, sizeof text, "\nresumed from checkpoint %lld, generation %lld",
              (long long)launch->manifest.set, (long long)population->generation);
+    if (launch->resize.after > 0) {
+      size_t n = strlen(text);
+      snprintf(text + n, sizeof text - n, "; %lld members before",
+               (long long)launch->resize.before);
+    }
   }
   pbt_checkpoint_last_words(population, launch->manifest.set,
                             launch->manifest.generation);
@@ -435,6 +461,7 @@ pbt_status pbt_run(struct pbt_comm *comm, const struct pbt_run_options *options,
     pbt_run_unlock(launch->job->output);
   }
   pbt_population_close(&launch->population);
+  pbt_resize_close(&launch->resize);
   pbt_manifest_free(&launch->manifest);
   pbt_text_free(&launch->effective);
   pbt_mem_free(launch->job);

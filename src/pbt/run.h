@@ -14,6 +14,7 @@ struct pbt_run_options {
   const char *const *set; // "key=value", in order
   int n_set;
   bool resume_never;  // an old run is moved aside
+  bool resize;        // population.size in `set` may differ from the run's
   bool take_over;     // the lock of another is ignored
   bool check;         // print the effective job and the memory it takes; train nothing
   const char *replay; // RUN[:MEMBER] whose schedule is followed, NULL: none

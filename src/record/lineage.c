@@ -39,7 +39,9 @@
 struct pbt_lineage {
   char path[PBT_PATH_BYTES];
   hid_t file;
-  int64_t n_member, n_generation;
+  int64_t n_now;    // members now; rows of the others are absent
+  int64_t n_member; // columns
+  int64_t n_generation;
   int32_t n_hparam;
   struct pbt_hparam hparam[PBT_MAX_HPARAM];
   size_t n_column;
@@ -48,8 +50,9 @@ struct pbt_lineage {
   hid_t committed, commit_type;
   hid_t row_space; // of the n_member items in memory
   hid_t transfer;
-  char *item;  // n_member x PBT_COLUMN_ITEM bytes
-  bool broken; // a write failed: hands off
+  char *item;                  // n_member x PBT_COLUMN_ITEM bytes
+  struct pbt_lineage_row *row; // (n_member) of a generation, filled up
+  bool broken;                 // a write failed: hands off
 };
 
 static pbt_status beside(const char *path, const char *ending,
@@ -62,7 +65,8 @@ static pbt_status beside(const char *path, const char *ending,
 
 /* ---- making the file ---- */
 
-static pbt_status put_facts(hid_t file, const struct pbt_lineage_info *info) {
+static pbt_status put_facts(hid_t file, const struct pbt_lineage_info *info,
+                            int64_t columns) {
   char name[PBT_MAX_HPARAM][PBT_HPARAM_NAME] = {0};
   for (int32_t i = 0; i < info->n_hparam; i++) {
     snprintf(name[i], sizeof name[i], "%s", info->hparam[i].name);
@@ -74,7 +78,7 @@ static pbt_status put_facts(hid_t file, const struct pbt_lineage_info *info) {
   PBT_TRY(pbt_h5_put_text(file, "metric", info->metric));
   PBT_TRY(pbt_h5_put_text(file, "sense", info->maximize ? "maximize" : "minimize"));
   PBT_TRY(pbt_h5_put_unsigned(file, "seed", info->seed));
-  PBT_TRY(pbt_h5_put_integer(file, "members", info->n_member));
+  PBT_TRY(pbt_h5_put_integer(file, "members", columns));
   PBT_TRY(pbt_h5_put_integer(file, "n_hparam", info->n_hparam));
   return info->n_hparam == 0 ? PBT_OK
                              : pbt_h5_put_texts(file, "hparams", name, sizeof name[0],
@@ -135,7 +139,6 @@ static pbt_status make_groups(hid_t file) {
   return PBT_OK;
 }
 
-/* Launches are written once, with the file: every launch makes its own. */
 static pbt_status put_starts(hid_t file, const struct pbt_lineage_start start[],
                              int64_t n) {
   pbt_status status;
@@ -263,7 +266,8 @@ pbt_status pbt_lineage_append(struct pbt_lineage *lineage,
     return pbt_fail(PBT_ERR_IO, "%s cannot be written since an earlier failure",
                     lineage->path);
   }
-  pbt_status status = append(lineage, row, commit);
+  memcpy(lineage->row, row, (size_t)lineage->n_now * sizeof *row);
+  pbt_status status = append(lineage, lineage->row, commit);
   lineage->broken = status != PBT_OK;
   lineage->n_generation += status == PBT_OK;
   return status;
@@ -287,12 +291,13 @@ static void free_all(struct pbt_lineage *it) {
   pbt_h5_close(&it->row_space);
   pbt_h5_close(&it->transfer);
   pbt_h5_close_file(&it->file);
+  pbt_mem_free(it->row);
   pbt_mem_free(it->item);
   pbt_mem_free(it);
 }
 
 static pbt_status set_up(struct pbt_lineage *it, const char *path,
-                         const struct pbt_lineage_info *info) {
+                         const struct pbt_lineage_info *info, int64_t columns) {
   it->file = it->committed = it->commit_type = it->row_space = it->transfer = -1;
   for (size_t i = 0; i < PBT_COLUMNS_MAX; i++) {
     it->set[i] = it->native[i] = -1;
@@ -301,12 +306,17 @@ static pbt_status set_up(struct pbt_lineage *it, const char *path,
       info->n_hparam > PBT_MAX_HPARAM) {
     return PBT_BUG("a lineage of no or too many members or hyperparameters");
   }
-  it->n_member = info->n_member;
+  it->n_now = info->n_member;
+  it->n_member = columns;
   it->n_hparam = info->n_hparam;
   memcpy(it->hparam, info->hparam, (size_t)info->n_hparam * sizeof *it->hparam);
   it->n_column = pbt_lineage_columns(it->hparam, it->n_hparam, it->column);
   PBT_TRY(beside(path, "", it->path));
   PBT_TRY(PBT_NEW(it->n_member * PBT_COLUMN_ITEM, &it->item));
+  PBT_TRY(PBT_NEW(it->n_member, &it->row));
+  for (int64_t m = it->n_now; m < it->n_member; m++) {
+    pbt_lineage_absent(it->hparam, it->n_hparam, (int32_t)m, &it->row[m]);
+  }
   const hsize_t n = (hsize_t)it->n_member;
   PBT_TRY(PBT_H5(it->row_space = H5Screate_simple(1, &n, NULL), PBT_ERR_INTERNAL,
                  "cannot set up HDF5"));
@@ -322,12 +332,12 @@ static pbt_status set_up(struct pbt_lineage *it, const char *path,
 }
 
 static pbt_status new_lineage(const char *path, const struct pbt_lineage_info *info,
-                              struct pbt_lineage **lineage) {
+                              int64_t columns, struct pbt_lineage **lineage) {
   *lineage = NULL;
   pbt_h5_quiet();
   struct pbt_lineage *it;
   PBT_TRY(PBT_NEW(1, &it));
-  pbt_status status = set_up(it, path, info);
+  pbt_status status = set_up(it, path, info, columns);
   if (status != PBT_OK) {
     free_all(it);
     return status;
@@ -357,7 +367,7 @@ static pbt_status make_file(struct pbt_lineage *it, const char *path,
   pbt_h5_close(&creation);
   pbt_h5_close(&access);
   PBT_TRY(status);
-  PBT_TRY(put_facts(it->file, info));
+  PBT_TRY(put_facts(it->file, info, it->n_member));
   PBT_TRY(make_groups(it->file));
   PBT_TRY(make_columns(it));
   return put_starts(it->file, start, n_start);
@@ -403,7 +413,7 @@ pbt_status pbt_lineage_create(const char *path, const struct pbt_lineage_info *i
     return pbt_fail(PBT_ERR_IO, "%s is there already", path);
   }
   struct pbt_lineage *it;
-  PBT_TRY(new_lineage(path, info, &it));
+  PBT_TRY(new_lineage(path, info, info->n_member, &it));
   pbt_status status = make_file(it, making, info, start, 1);
   if (status == PBT_OK) {
     status = go_live(it, making);
@@ -438,6 +448,7 @@ pbt_status pbt_lineage_close(struct pbt_lineage *lineage) {
     return PBT_OK;
   }
   if (lineage->broken) { // HDF5 keeps the file until the process ends
+    pbt_mem_free(lineage->row);
     pbt_mem_free(lineage->item);
     pbt_mem_free(lineage);
     return PBT_OK;
@@ -456,9 +467,8 @@ pbt_status pbt_lineage_close(struct pbt_lineage *lineage) {
 
 static bool same_population(const struct pbt_lineage_info *a,
                             const struct pbt_lineage_info *b) {
-  bool same = a->n_member == b->n_member && a->n_hparam == b->n_hparam &&
-              a->seed == b->seed && a->maximize == b->maximize &&
-              strcmp(a->metric, b->metric) == 0;
+  bool same = a->n_hparam == b->n_hparam && a->seed == b->seed &&
+              a->maximize == b->maximize && strcmp(a->metric, b->metric) == 0;
   for (int32_t i = 0; same && i < a->n_hparam; i++) {
     const struct pbt_hparam *x = &a->hparam[i], *y = &b->hparam[i];
     same = strcmp(x->name, y->name) == 0 && x->kind == y->kind &&
@@ -467,13 +477,14 @@ static bool same_population(const struct pbt_lineage_info *a,
   return same;
 }
 
-/* An old file that holds what is to be kept. */
+/* An old file that holds what is to be kept, and everybody unless it may be `narrow`. */
 static pbt_status open_old(const char *path, const struct pbt_lineage_info *info,
-                           int64_t keep, struct pbt_lineage_reader **old) {
+                           int64_t keep, bool narrow, struct pbt_lineage_reader **old) {
   struct pbt_lineage_shape shape;
   PBT_TRY(pbt_lineage_open(path, old, &shape));
   pbt_status status = PBT_OK;
-  if (!same_population(pbt_lineage_reader_info(*old), info)) {
+  if (!same_population(pbt_lineage_reader_info(*old), info) ||
+      (!narrow && shape.n_member < info->n_member)) {
     status = pbt_fail(PBT_ERR_DATA, "%s belongs to another population", path);
   } else if (shape.n_generation < keep) {
     status = pbt_fail(PBT_ERR_DATA,
@@ -490,18 +501,18 @@ static pbt_status open_old(const char *path, const struct pbt_lineage_info *info
 /* lineage.h5, or else the one that the last resume put aside; the first one's failure is
  * the one that counts. */
 static pbt_status open_either(const char *path, const struct pbt_lineage_info *info,
-                              int64_t keep, struct pbt_lineage_reader **old,
+                              int64_t keep, bool narrow, struct pbt_lineage_reader **old,
                               bool *is_prev) {
   char before[PBT_PATH_BYTES], message[PBT_ERROR_BYTES];
   *is_prev = false;
-  pbt_status status = open_old(path, info, keep, old);
+  pbt_status status = open_old(path, info, keep, narrow, old);
   PBT_TRY(beside(path, ".prev", before));
   if (status == PBT_OK || !pbt_file_exists(before)) {
     return status;
   }
   snprintf(message, sizeof message, "%s", pbt_error());
   pbt_error_clear();
-  if (open_old(before, info, keep, old) != PBT_OK) {
+  if (open_old(before, info, keep, narrow, old) != PBT_OK) {
     pbt_error_set(message);
     return status;
   }
@@ -511,15 +522,20 @@ static pbt_status open_either(const char *path, const struct pbt_lineage_info *i
 }
 
 static pbt_status copy_rows(struct pbt_lineage *it, struct pbt_lineage_reader *old,
-                            int64_t keep) {
+                            int64_t keep, const struct pbt_lineage_row resized[]) {
+  int64_t n_old = pbt_lineage_reader_info(old)->n_member;
   struct pbt_lineage_row *row;
   PBT_TRY(PBT_NEW(it->n_member, &row));
+  for (int64_t m = n_old; m < it->n_member; m++) {
+    pbt_lineage_absent(it->hparam, it->n_hparam, (int32_t)m, &row[m]);
+  }
   pbt_status status = PBT_OK;
   for (; status == PBT_OK && it->n_generation < keep; it->n_generation++) {
     struct pbt_lineage_commit commit;
+    bool changed = resized != NULL && it->n_generation == keep - 1;
     status = pbt_lineage_read(old, it->n_generation, row, &commit);
     if (status == PBT_OK) {
-      status = write_rows(it, row, false);
+      status = write_rows(it, changed ? resized : row, false);
     }
     if (status == PBT_OK) {
       status = write_commit(it, &commit, false);
@@ -529,7 +545,7 @@ static pbt_status copy_rows(struct pbt_lineage *it, struct pbt_lineage_reader *o
   return status;
 }
 
-/* The old launches and this one. */
+/* The old launches and this one: every launch makes a file, and writes them once. */
 static pbt_status all_starts(struct pbt_lineage_reader *old,
                              const struct pbt_lineage_start *start,
                              struct pbt_lineage_start **all, int64_t *n) {
@@ -546,6 +562,7 @@ static pbt_status all_starts(struct pbt_lineage_reader *old,
 
 pbt_status pbt_lineage_resume(const char *path, const struct pbt_lineage_info *info,
                               const struct pbt_lineage_start *start, int64_t keep,
+                              const struct pbt_lineage_row resized[],
                               struct pbt_lineage **lineage) {
   char making[PBT_PATH_BYTES], before[PBT_PATH_BYTES];
   struct pbt_lineage *it = NULL;
@@ -558,11 +575,14 @@ pbt_status pbt_lineage_resume(const char *path, const struct pbt_lineage_info *i
   pbt_h5_quiet();
   PBT_TRY(beside(path, ".new", making));
   PBT_TRY(beside(path, ".prev", before));
-  PBT_TRY_TO(done, status, open_either(path, info, keep, &old, &from_prev));
-  PBT_TRY_TO(done, status, new_lineage(path, info, &it));
+  PBT_TRY_TO(done, status,
+             open_either(path, info, keep, resized != NULL, &old, &from_prev));
+  int64_t columns = pbt_lineage_reader_info(old)->n_member;
+  columns = columns > info->n_member ? columns : info->n_member;
+  PBT_TRY_TO(done, status, new_lineage(path, info, columns, &it));
   PBT_TRY_TO(done, status, all_starts(old, start, &all, &n_start));
   PBT_TRY_TO(done, status, make_file(it, making, info, all, n_start));
-  PBT_TRY_TO(done, status, copy_rows(it, old, keep));
+  PBT_TRY_TO(done, status, copy_rows(it, old, keep, resized));
   PBT_TRY_TO(done, status, go_live(it, making));
   if (!from_prev) { // else it is there, and what stands at path is no good
     PBT_TRY_TO(done, status, pbt_file_link(path, before));

@@ -18,8 +18,19 @@
 
 enum { PBT_LINEAGE_SCHEMA = 1 };
 
-/* What happened to a member at the end of a generation. */
-enum pbt_event { PBT_KEPT, PBT_COPIED, PBT_DIVERGED, PBT_RESTARTED, PBT_EVENTS };
+/* What happened to a member at the end of a generation; the last four where the
+ * population's size was changed there. */
+enum pbt_event {
+  PBT_KEPT,
+  PBT_COPIED,
+  PBT_DIVERGED,
+  PBT_RESTARTED,
+  PBT_MOVED,   // a member that stays took this place
+  PBT_CLONED,  // a new member, with a copy of another's state
+  PBT_RETIRED, // left the population
+  PBT_ABSENT,  // not in the population (before, or any more): nothing else in the row
+  PBT_EVENTS
+};
 /* How one hyperparameter moved there. */
 enum pbt_move {
   PBT_MOVE_NONE,
@@ -73,7 +84,7 @@ struct pbt_lineage_start {
 };
 
 struct pbt_lineage_info {
-  int64_t n_member;
+  int64_t n_member; // now; of a reader: columns, the most there ever were
   int32_t n_hparam;
   const struct pbt_hparam *hparam;
   const char *job_text; // effective job
@@ -91,12 +102,20 @@ pbt_status pbt_lineage_create(const char *path, const struct pbt_lineage_info *i
                               const struct pbt_lineage_start *start,
                               struct pbt_lineage **lineage);
 /* Goes on after `keep` generations: copies the rows of generations 0 .. keep - 1 and all
- * starts into a new file, renames it over `path`, the old one kept as path.prev.
+ * starts into a new file, renames it over `path`, the old one kept as path.prev.  The
+ * file never gets narrower; members beyond info->n_member are PBT_ABSENT from now on.
+ * resized: NULL, or the rows of generation keep - 1 as they read after a change of the
+ * population's size (as many as the wider of the old file and the new population); only
+ * then may the population be larger than the file is wide.
  * PBT_ERR_DATA if the old file does not hold them or belongs to another population. */
 pbt_status pbt_lineage_resume(const char *path, const struct pbt_lineage_info *info,
                               const struct pbt_lineage_start *start, int64_t keep,
+                              const struct pbt_lineage_row resized[],
                               struct pbt_lineage **lineage);
-/* n_member rows, then the commit; flushed when it returns. */
+/* A row of a member that is not there: NaN, itself as parent, values at their bounds. */
+void pbt_lineage_absent(const struct pbt_hparam hparam[], int32_t n_hparam,
+                        int32_t member, struct pbt_lineage_row *row);
+/* info->n_member rows, then the commit; flushed when it returns. */
 pbt_status pbt_lineage_append(struct pbt_lineage *lineage,
                               const struct pbt_lineage_row row[],
                               const struct pbt_lineage_commit *commit);
@@ -116,6 +135,10 @@ struct pbt_lineage_shape {
 };
 pbt_status pbt_lineage_open(const char *path, struct pbt_lineage_reader **reader,
                             struct pbt_lineage_shape *shape);
+/* The first of path and path.prev that can be read and holds so many generations. */
+pbt_status pbt_lineage_open_holding(const char *path, int64_t generations,
+                                    struct pbt_lineage_reader **reader,
+                                    struct pbt_lineage_shape *shape);
 pbt_status pbt_lineage_read(struct pbt_lineage_reader *reader, int64_t generation,
                             struct pbt_lineage_row row[],
                             struct pbt_lineage_commit *commit);

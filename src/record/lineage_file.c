@@ -1,14 +1,14 @@
 #include "record/lineage_file.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define ROW(field) offsetof(struct pbt_lineage_row, field)
 
 static const char *const event_name[PBT_EVENTS] = {
-    [PBT_KEPT] = "kept",
-    [PBT_COPIED] = "copied",
-    [PBT_DIVERGED] = "diverged",
-    [PBT_RESTARTED] = "restarted",
+    [PBT_KEPT] = "kept",           [PBT_COPIED] = "copied", [PBT_DIVERGED] = "diverged",
+    [PBT_RESTARTED] = "restarted", [PBT_MOVED] = "moved",   [PBT_CLONED] = "cloned",
+    [PBT_RETIRED] = "retired",     [PBT_ABSENT] = "absent",
 };
 
 static const char *const move_name[PBT_MOVES] = {
@@ -24,6 +24,21 @@ const char *pbt_event_name(enum pbt_event event) {
 
 const char *pbt_move_name(enum pbt_move move) {
   return (unsigned)move < PBT_MOVES ? move_name[move] : "unknown";
+}
+
+void pbt_lineage_absent(const struct pbt_hparam hparam[], int32_t n_hparam,
+                        int32_t member, struct pbt_lineage_row *row) {
+  const double nan = (double)NAN;
+  *row = (struct pbt_lineage_row){.fitness = nan,
+                                  .validation_loss = nan,
+                                  .validation_accuracy = nan,
+                                  .validation_macro_f1 = nan,
+                                  .training_loss = nan,
+                                  .parent = member,
+                                  .event = PBT_ABSENT};
+  for (int32_t h = 0; h < n_hparam; h++) {
+    row->value[h] = row->next[h] = hparam[h].low;
+  }
 }
 
 #define SECONDS(phase) (ROW(seconds) + (phase) * sizeof(double))

@@ -278,6 +278,39 @@ pbt_status pbt_lineage_open(const char *path, struct pbt_lineage_reader **reader
   return PBT_OK;
 }
 
+pbt_status pbt_lineage_open_holding(const char *path, int64_t generations,
+                                    struct pbt_lineage_reader **reader,
+                                    struct pbt_lineage_shape *shape) {
+  char before[PBT_PATH_BYTES];
+  pbt_status status = pbt_lineage_open(path, reader, shape);
+  if (status == PBT_OK && shape->n_generation >= generations) {
+    return PBT_OK;
+  }
+  if (status == PBT_OK) {
+    status = pbt_fail(PBT_ERR_DATA, "%s holds %lld generations, not %lld", path,
+                      (long long)shape->n_generation, (long long)generations);
+    pbt_lineage_reader_close(*reader);
+    *reader = NULL;
+  }
+  if (snprintf(before, sizeof before, "%s.prev", path) < (int)sizeof before &&
+      pbt_file_exists(before)) {
+    struct pbt_lineage_shape other;
+    char message[PBT_ERROR_BYTES];
+    snprintf(message, sizeof message, "%s", pbt_error());
+    pbt_error_clear();
+    if (pbt_lineage_open(before, reader, &other) == PBT_OK) {
+      if (other.n_generation >= generations) {
+        *shape = other;
+        return PBT_OK;
+      }
+      pbt_lineage_reader_close(*reader);
+      *reader = NULL;
+    }
+    pbt_error_set(message);
+  }
+  return status;
+}
+
 void pbt_lineage_reader_close(struct pbt_lineage_reader *reader) {
   if (reader == NULL) {
     return;

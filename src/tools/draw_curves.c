@@ -174,6 +174,10 @@ static void draw_trajectories(const struct scene *scene, int32_t h,
   for (int64_t m = 0; m < n; m++) {
     for (int64_t g = 0, end; g < history->n_generation; g = end) {
       int64_t at = history_at(history, g, m);
+      if (history->event[at] == PBT_ABSENT) { // not in the population
+        end = g + 1;
+        continue;
+      }
       double value = history->value[h][at];
       int colour = figure_ramp(scene_quality(scene, history->fitness[at]));
       for (end = g + 1; end < history->n_generation; end++) {
@@ -216,6 +220,9 @@ static pbt_status draw_grid(const struct scene *scene, int32_t h, struct figure 
   PBT_TRY(PBT_NEW(columns * rows, &cell));
   double top = figure->y.to, height = figure->y.from - figure->y.to;
   for (int64_t i = 0; i < history->size; i++) {
+    if (history->event[i] == PBT_ABSENT) {
+      continue;
+    }
     double quality = scene_quality(scene, history->fitness[i]);
     double place = (axis_at(&figure->y, history->value[h][i]) - top) / height;
     int64_t row = (int64_t)(place * (double)rows);

@@ -447,6 +447,93 @@ def test_a_job_that_dies_says_what_is_saved(folder):
     assert "generation %s\n" % saved.group(1) in stdout, stdout
 
 
+def cut(folder, size, generations):
+    """A run of `size` members that was told to stop growing after some generations."""
+    return ["-o", folder, "--set", "population.size=%d" % size, "--set",
+            "budget.generations=%d" % generations]
+
+
+def test_another_population_size_on_resume(folder):
+    job = write_job(folder, steps=20, generations=6)
+    run(4, job, *cut(folder + "/first", 8, 3))
+    refused = run(2, job, *cut(folder + "/first", 5, 6), expect=65)
+    assert len(pbt_lines(refused.stderr)) == 1 and "--resize" in refused.stderr, refused.stderr
+    first = lineage(folder + "/first")
+    for size in (5, 11):
+        for ranks in (1, 3, 4):
+            out = folder + "/%d-%d" % (size, ranks)
+            shutil.copytree(folder + "/first", out)
+            words = [job, *cut(out, 8, 6), "--resize", str(size)]
+            if ranks == 3:  # a death before and after the first checkpoint, and again
+                for fault in ("evaluate:1:1:kill", "evaluate:2:2:kill"):
+                    run(ranks, *words, expect=137, env={"PBT_FAULT": fault})
+            run(ranks, *words)
+            same_runs(folder + "/%d-1" % size, out)
+        check_resized(first, lineage(folder + "/%d-1" % size), size)
+        tools(folder + "/%d-1" % size)
+    # and back to eight
+    out = folder + "/5-1"
+    run(2, job, *cut(out, 8, 9), "--resize", "8")
+    found = lineage(out)
+    names = event_names(out)
+    assert [names[e] for e in found["event"][5]][5:] == ["cloned"] * 3
+    assert np.isfinite(found["fitness"][6:]).all()
+    tools(out)
+
+
+def event_names(folder):
+    with h5py.File(folder + "/lineage.h5", "r") as file:
+        return {code: name for name, code in h5py.check_enum_dtype(file["event"].dtype).items()}
+
+
+def check_resized(first, then, size):
+    """Against the rule, in NumPy: first ran 3 generations with 8, then 3 with `size`."""
+    order = np.argsort(-first["fitness"][2], kind="stable")  # no ties at the cut, or not counted
+    width = max(8, size)
+    assert then["fitness"].shape == (6, width)
+    for name in ("fitness", "parent", "event", "hparam/lr", "digest_before"):
+        assert np.array_equal(then[name][:2, :8], first[name][:2]), name
+    assert np.array_equal(then["fitness"][2, :8], first["fitness"][2])
+    events = np.array(["kept", "copied", "diverged", "restarted", "moved", "cloned", "retired",
+                       "absent"])[then["event"]]
+    if size < 8:
+        worst_in = first["fitness"][2][order[size - 1]]
+        stay = [m for m in range(8) if first["fitness"][2, m] > worst_in]
+        assert all(events[2, m] == "retired" for m in range(size, 8))
+        assert (events[3:, size:] == "absent").all() and np.isnan(then["fitness"][3:, size:]).all()
+        moved = [m for m in range(size) if events[2, m] == "moved"]
+        parents = set(then["parent"][2, :size])
+        assert all(first["parent"][2, m] in parents for m in stay), (stay, parents)
+        assert len(moved) == len([m for m in range(size, 8) if
+                                  first["fitness"][2, m] >= worst_in and m in order[:size]]) or \
+            len(set(first["fitness"][2])) < 8
+    else:
+        assert (events[2, 8:] == "cloned").all() and (events[:2, 8:] == "absent").all()
+        for k, m in enumerate(range(8, size)):
+            source = then["parent"][2, m]
+            assert first["fitness"][2, source] == np.sort(first["fitness"][2])[::-1][k], (k, source)
+            assert then["hparam_next/lr"][2, m] != first["hparam/lr"][2, source]
+            assert then["hparam/lr"][3, m] == then["hparam_next/lr"][2, m]
+            assert then["digest_after"][2, m] == first["digest_before"][2, source]
+        assert np.isfinite(then["fitness"][3:]).all()
+
+
+def tools(folder):
+    """Everything that reads a lineage still does."""
+    tool = os.path.join(os.path.dirname(PROGRAM), "tools", "pbt_lineage")
+    if not os.path.exists(tool):
+        return
+    for words in (["summary"], ["summary", "--json"], ["best", "--schedule"], ["tree", "--all"],
+                  ["tree", "--newick"], ["export", "--csv"], ["export", "--jsonl"],
+                  ["report", "-o", folder + "/page.html"], ["plot", "-o", folder + "/plots"]):
+        done = subprocess.run([tool, words[0], folder, *words[1:]], capture_output=True, text=True,
+                              timeout=120)
+        assert done.returncode == 0, (words, done.stderr)
+    for name in os.listdir(folder + "/plots"):
+        text = open(folder + "/plots/" + name).read()
+        assert not re.search(r"[\"' ,](nan|-nan|inf)[\"' ,]", text), name
+
+
 def main():
     tests = {name[5:]: call for name, call in globals().items() if name.startswith("test_")}
     for name in sys.argv[3:] or tests:

@@ -204,7 +204,7 @@ static enum verdict judge_lineage(int64_t generations) {
   struct pbt_lineage_info job = info();
   struct pbt_lineage_start start = launch(generations);
   struct pbt_lineage *lineage;
-  pbt_status status = pbt_lineage_resume(path, &job, &start, generations, &lineage);
+  pbt_status status = pbt_lineage_resume(path, &job, &start, generations, NULL, &lineage);
   if (status != PBT_OK) {
     return one_line(status) ? REFUSED : WRONG;
   }

@@ -115,7 +115,7 @@ static inline struct pbt_lineage *resumed(int64_t keep) {
   struct pbt_lineage_info job = info();
   struct pbt_lineage_start start = launch(keep);
   struct pbt_lineage *lineage;
-  ck_ok(pbt_lineage_resume(path, &job, &start, keep, &lineage));
+  ck_ok(pbt_lineage_resume(path, &job, &start, keep, NULL, &lineage));
   return lineage;
 }
 

@@ -135,19 +135,19 @@ START_TEST(resume_wants_the_rows_and_the_same_population) {
   ck_ok(pbt_lineage_close(lineage));
   struct pbt_lineage_info job = info();
   struct pbt_lineage_start start = launch(5);
-  ck_fails(pbt_lineage_resume(path, &job, &start, 5, &lineage), PBT_ERR_DATA,
+  ck_fails(pbt_lineage_resume(path, &job, &start, 5, NULL, &lineage), PBT_ERR_DATA,
            "holds 4 generations, the checkpoint was made after 5");
   job.n_member++;
-  ck_fails(pbt_lineage_resume(path, &job, &start, 2, &lineage), PBT_ERR_DATA,
+  ck_fails(pbt_lineage_resume(path, &job, &start, 2, NULL, &lineage), PBT_ERR_DATA,
            "another population");
   job = info();
   job.n_hparam--;
-  ck_fails(pbt_lineage_resume(path, &job, &start, 2, &lineage), PBT_ERR_DATA,
+  ck_fails(pbt_lineage_resume(path, &job, &start, 2, NULL, &lineage), PBT_ERR_DATA,
            "another population");
   check_file(4, 1); // untouched
   ck_assert(!pbt_file_exists(RUN "/lineage.h5.new"));
   ck_assert(!pbt_file_exists(RUN "/lineage.h5.prev"));
-  ck_fails(pbt_lineage_resume("nowhere/lineage.h5", &job, &start, 0, &lineage),
+  ck_fails(pbt_lineage_resume("nowhere/lineage.h5", &job, &start, 0, NULL, &lineage),
            PBT_ERR_MISSING, "cannot open nowhere/lineage.h5");
 }
 END_TEST

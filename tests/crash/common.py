@@ -80,7 +80,7 @@ class Ended:
         return " | ".join(self.output.splitlines()[-12:])
 
 
-def launch(command, folder, environment=None, seconds=60):
+def launch(command, folder, environment=None, seconds=300):
     job = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, errors="replace",
                            env={**os.environ, **(environment or {})})

@@ -60,9 +60,9 @@ END
   for ((i = 1; i <= NODES; i++)); do
     echo "NodeName=n$i NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + i)) CPUs=$CPUS"
   done
-  echo "PartitionName=main Nodes=ALL Default=YES MaxTime=60 PriorityTier=5 PreemptMode=OFF"
-  echo "PartitionName=low Nodes=ALL MaxTime=60 PriorityTier=1 PreemptMode=REQUEUE GraceTime=15"
-  echo "PartitionName=high Nodes=ALL MaxTime=60 PriorityTier=9 PreemptMode=OFF"
+  echo "PartitionName=main Nodes=ALL Default=YES MaxTime=1-0 PriorityTier=5 PreemptMode=OFF"
+  echo "PartitionName=low Nodes=ALL MaxTime=1-0 PriorityTier=1 PreemptMode=REQUEUE GraceTime=15"
+  echo "PartitionName=high Nodes=ALL MaxTime=1-0 PriorityTier=9 PreemptMode=OFF"
 }
 
 start_munge() {

@@ -6,6 +6,15 @@ foreach(name ${suites})
     SKIP_RETURN_CODE 77 RESOURCE_LOCK gpu ENVIRONMENT
     "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<$<BOOL:${PBT_WITH_CUDA}>:$<TARGET_FILE:pbt_cuda>>")
 endforeach()
+# Networks whole on CUDA: against the cpu, resumed, repeated, never waiting.
+pbt_add_test_program(cuda_test LIBS pbt_net pbt_backend)
+target_link_libraries(cuda_test PRIVATE ${CMAKE_DL_LIBS})
+list(APPEND suites cuda_test)
+add_test(NAME backend.cuda_test.cuda COMMAND cuda_test)
+set_tests_properties(backend.cuda_test.cuda PROPERTIES LABELS "backend;gpu" TIMEOUT 300
+  SKIP_RETURN_CODE 77 RESOURCE_LOCK gpu ENVIRONMENT
+  "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<$<BOOL:${PBT_WITH_CUDA}>:$<TARGET_FILE:pbt_cuda>>")
+
 # What needs no device.
 set(cuda ${CMAKE_SOURCE_DIR}/src/backend/cuda)
 pbt_add_test_program(cuda_parts_test LIBS pbt_base)

@@ -41,7 +41,9 @@ int support_skip(void) {
   struct pbt_backend *backend = NULL;
   struct pbt_backend_options options = {.threads = 1};
   if (find()->open(&options, &backend) != PBT_OK) {
-    printf("skipped: %s\n", pbt_error());
+    bool cuda = strcmp(find()->name, "cuda") == 0;
+    printf("SKIP: %s: %s\n", cuda ? "needs a GPU" : "the CPU has no such instructions",
+           pbt_error());
     return 77;
   }
   find()->close(backend);

@@ -74,6 +74,7 @@ void pbt_cuda_release(struct pbt_backend *backend, void *memory) {
 
 pbt_status pbt_cuda_finish(struct pbt_backend *backend) {
   struct cuda_backend *cuda = cuda_of(backend);
+  cuda->waits++;
   PBT_TRY(PBT_CUDA(cudaStreamSynchronize(cuda->stream)));
   return PBT_CUDA(cudaGetLastError());
 }
@@ -202,6 +203,10 @@ static const struct pbt_backend_ops table = {
     .update = pbt_cuda_update,
     .repeat = pbt_cuda_repeat,
 };
+
+int64_t pbt_cuda_waits(const struct pbt_backend *backend) {
+  return ((const struct cuda_backend *)backend)->waits;
+}
 
 const struct pbt_backend_ops *pbt_cuda_module(int version) {
   return version == PBT_CUDA_MODULE_VERSION ? &table : NULL;

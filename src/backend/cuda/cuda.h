@@ -42,6 +42,7 @@ struct cuda_backend {
   struct kernel_sums sums;
   cublasLtHandle_t lt;   // NULL until the first dense layer that wants it
   cudnnHandle_t cudnn;   // NULL until the first convolution that wants it
+  int64_t waits;         // times the host waited for the device
   char description[160]; // equal on all ranks
   struct pbt_place place;
 };

@@ -11,4 +11,8 @@ enum { PBT_CUDA_MODULE_VERSION = 1 };
 __attribute__((visibility("default"))) const struct pbt_backend_ops *
 pbt_cuda_module(int version);
 
+/* Times that the host has waited for the device; for the tests. */
+__attribute__((visibility("default"))) int64_t
+pbt_cuda_waits(const struct pbt_backend *backend);
+
 #endif

@@ -67,6 +67,7 @@ static pbt_status replay(struct cuda_backend *cuda, cudaGraphExec_t exec, int64_
     }
     PBT_TRY_TO(done, status, PBT_CUDA(cudaEventRecord(*now, cuda->stream)));
     if (rounds++ > 0) {
+      cuda->waits++;
       status = PBT_CUDA(cudaEventSynchronize(*before));
     }
   }

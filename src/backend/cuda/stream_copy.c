@@ -11,6 +11,7 @@ static pbt_status copy(void *context, void *to, const void *from, size_t n, int 
 
 static pbt_status wait(void *context, int chunk) {
   struct cuda_backend *cuda = context;
+  cuda->waits++;
   return PBT_CUDA(cudaEventSynchronize(cuda->copied[chunk]));
 }
 

@@ -1,0 +1,244 @@
+/* Networks whole on CUDA: the cpu's curve, the same bits again, resumed and transferred
+ * bitwise, one data set for many members, and no waiting within a slice. */
+#include <dlfcn.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "net/net.h"
+#include "tests/test.h"
+
+enum { IMAGES = 96, SIDE = 16, CLASSES = 4, BATCH = 8, CURVE = 50 };
+
+static uint8_t pixel[IMAGES * SIDE * SIDE], label[IMAGES];
+static struct pbt_images images = {.pixel = pixel,
+                                   .label = label,
+                                   .n = IMAGES,
+                                   .c = 1,
+                                   .h = SIDE,
+                                   .w = SIDE,
+                                   .n_class = CLASSES,
+                                   .scale = {1.0F / 128},
+                                   .shift = {-0.8F}};
+
+static void draw(void) {
+  uint64_t state = 1;
+  for (int i = 0; i < IMAGES; i++) {
+    label[i] = (uint8_t)(i % CLASSES);
+    for (int k = 0; k < SIDE * SIDE; k++) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      bool bright = k / SIDE / 4 == label[i];
+      pixel[i * SIDE * SIDE + k] = (uint8_t)((state >> 57) + (bright ? 100 : 0));
+    }
+  }
+}
+
+struct member {
+  struct pbt_backend *backend;
+  struct pbt_dataset *dataset;
+  struct pbt_net *net;
+  struct pbt_batch batch;
+};
+
+static struct member member_open(const char *backend, uint32_t id) {
+  struct member m = {0};
+  const struct pbt_backend_options options = {.threads = 1};
+  ck_ok(pbt_backend_find(backend)->open(&options, &m.backend));
+  ck_ok(m.backend->ops->data_open(m.backend, &images, &m.dataset));
+  static const char *const layer[] = {"conv 4 5x5 pad 2 relu pool 2",
+                                      "conv 8 3x3 pad 1",
+                                      "norm relu",
+                                      "pool mean 2",
+                                      "dropout",
+                                      "dense 12 relu",
+                                      "dense classes"};
+  struct pbt_net_spec spec;
+  struct pbt_shape in = {.c = 1, .h = SIDE, .w = SIDE};
+  ck_ok(pbt_net_parse("small", in, CLASSES, layer, sizeof layer / sizeof *layer, &spec));
+  const struct pbt_net_options net = {.max_batch = BATCH, .optimizer = PBT_ADAM};
+  ck_ok(pbt_net_open(m.backend, &spec, &net, &m.net));
+  const struct pbt_hyper hyper = {.lr = 0.003F,
+                                  .beta1 = 0.9F,
+                                  .beta2 = 0.999F,
+                                  .epsilon = 1e-8F,
+                                  .clip_norm = 1,
+                                  .dropout = 0.2F,
+                                  .label_smoothing = 0.05F,
+                                  .shift = 1,
+                                  .flip = 0.5F};
+  ck_ok(pbt_net_set_hyper(m.net, &hyper));
+  ck_ok(pbt_net_init(m.net, 11, id, 0));
+  m.batch = (struct pbt_batch){.dataset = m.dataset,
+                               .count = IMAGES,
+                               .n = BATCH,
+                               .shuffle = true,
+                               .augment = true};
+  return m;
+}
+
+static void member_close(struct member *m) {
+  pbt_net_close(m->net);
+  m->backend->ops->data_close(m->backend, m->dataset);
+  m->backend->ops->close(m->backend);
+}
+
+static double train(struct member *m, int64_t steps) {
+  struct pbt_tally tally;
+  ck_ok(pbt_net_train(m->net, &m->batch, steps, &tally));
+  ck_assert_int_eq(tally.count, steps * BATCH);
+  return tally.loss / (double)tally.count;
+}
+
+static double score(struct member *m) {
+  struct pbt_tally tally;
+  ck_ok(pbt_net_evaluate(m->net, m->dataset, 0, IMAGES, &tally));
+  ck_assert_int_eq(tally.count, IMAGES);
+  return tally.loss;
+}
+
+/* The whole state, in counted memory. */
+static void *image_of(struct member *m, size_t *bytes) {
+  void *image = NULL;
+  *bytes = pbt_net_state(m->net)->bytes;
+  ck_ok(pbt_mem_alloc(*bytes, &image));
+  ck_ok(pbt_net_state_read(m->net, 0, *bytes, image));
+  return image;
+}
+
+static void same_state(struct member *a, struct member *b) {
+  size_t n, other;
+  void *first = image_of(a, &n), *second = image_of(b, &other);
+  ck_assert_uint_eq(n, other);
+  ck_assert_mem_eq(first, second, n);
+  pbt_mem_free(first);
+  pbt_mem_free(second);
+}
+
+START_TEST(fifty_steps_follow_the_cpu) {
+  struct member cpu = member_open("cpu", 0), cuda = member_open("cuda", 0);
+  double first = 0, last = 0;
+  for (int i = 0; i < CURVE / 5; i++) {
+    double a = train(&cpu, 5), b = train(&cuda, 5);
+    ck_assert_msg(fabs(a - b) <= 2e-3 * (i + 1) * a, "steps %d to %d: %.8g, cpu %.8g",
+                  5 * i, 5 * i + 4, b, a);
+    first = i == 0 ? b : first;
+    last = b;
+  }
+  ck_assert_double_lt(last, 0.7 * first); // and they learn
+  ck_assert_double_eq_tol(score(&cuda), score(&cpu), 0.02 * score(&cpu));
+  member_close(&cpu);
+  member_close(&cuda);
+  ck_assert_int_eq(pbt_mem_balance(), 0);
+}
+END_TEST
+
+START_TEST(the_same_steps_give_the_same_bits) {
+  struct member a = member_open("cuda", 1), b = member_open("cuda", 1);
+  train(&a, 12);
+  for (int i = 0; i < 12; i++) { // one by one, and recorded in another order of slices
+    train(&b, 1);
+  }
+  same_state(&a, &b);
+  member_close(&a);
+  member_close(&b);
+}
+END_TEST
+
+START_TEST(a_resumed_member_goes_on_bitwise) {
+  struct member whole = member_open("cuda", 2), other = member_open("cuda", 2);
+  train(&whole, 7);
+  size_t n;
+  void *saved = image_of(&whole, &n);
+  train(&whole, 6);
+  score(&whole);
+  train(&whole, 3);
+  train(&other, 2); // anything
+  ck_ok(pbt_net_state_write(other.net, 0, n, saved));
+  train(&other, 9);
+  same_state(&whole, &other);
+  pbt_mem_free(saved);
+  member_close(&whole);
+  member_close(&other);
+  ck_assert_int_eq(pbt_mem_balance(), 0);
+}
+END_TEST
+
+START_TEST(scoring_leaves_the_state_alone) {
+  struct member m = member_open("cuda", 3);
+  train(&m, 3);
+  size_t n;
+  void *before = image_of(&m, &n);
+  double loss = score(&m);
+  ck_assert_double_eq(score(&m), loss);
+  void *after = image_of(&m, &n);
+  ck_assert_mem_eq(before, after, n);
+  pbt_mem_free(before);
+  pbt_mem_free(after);
+  member_close(&m);
+}
+END_TEST
+
+/* How often the host waits in a slice does not depend on its steps. */
+START_TEST(nothing_waits_within_a_slice) {
+  struct member m = member_open("cuda", 4);
+  void *module = dlopen(getenv("PBT_CUDA_MODULE"), RTLD_NOW);
+  ck_assert_ptr_nonnull(module);
+  int64_t (*waits)(const struct pbt_backend *) = NULL;
+  *(void **)&waits = dlsym(module, "pbt_cuda_waits");
+  ck_assert_ptr_nonnull(waits);
+  train(&m, 3);
+  int64_t before = waits(m.backend);
+  train(&m, 1);
+  int64_t one = waits(m.backend) - before;
+  ck_assert_int_gt(one, 0); // the slice's totals are read
+  before = waits(m.backend);
+  train(&m, 30);
+  ck_assert_int_eq(waits(m.backend) - before, one);
+  member_close(&m);
+}
+END_TEST
+
+START_TEST(members_share_one_data_set) {
+  struct member m[3];
+  for (int i = 0; i < 3; i++) {
+    m[i] = member_open("cuda", (uint32_t)i);
+  }
+  struct member alone = member_open("cuda", 1);
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < 3; i++) {
+      train(&m[i], 2);
+    }
+  }
+  train(&alone, 6);
+  same_state(&m[1], &alone);
+  member_close(&m[0]);
+  train(&m[2], 1); // the data set stays while anybody uses it
+  member_close(&m[2]);
+  member_close(&m[1]);
+  member_close(&alone);
+  ck_assert_int_eq(pbt_mem_balance(), 0);
+}
+END_TEST
+
+int main(void) {
+  struct pbt_backend *backend = NULL;
+  const struct pbt_backend_options options = {.threads = 1};
+  const char *wanted = getenv("PBT_TEST_BACKEND");
+  if (wanted == NULL || strcmp(wanted, "cuda") != 0) {
+    printf("SKIP: needs a GPU (PBT_TEST_BACKEND is not cuda)\n");
+    return 77;
+  }
+  if (pbt_backend_find("cuda")->open(&options, &backend) != PBT_OK) {
+    printf("SKIP: needs a GPU: %s\n", pbt_error());
+    return 77;
+  }
+  backend->ops->close(backend);
+  draw();
+  const TTest *const list[] = {
+      fifty_steps_follow_the_cpu,       the_same_steps_give_the_same_bits,
+      a_resumed_member_goes_on_bitwise, scoring_leaves_the_state_alone,
+      nothing_waits_within_a_slice,     members_share_one_data_set};
+  return pbt_run_suite("cuda", list, sizeof list / sizeof *list, CK_FORK);
+}

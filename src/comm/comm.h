@@ -29,6 +29,10 @@ int pbt_comm_node_size(const struct pbt_comm *comm);
 const char *pbt_comm_host(const struct pbt_comm *comm);
 const char *pbt_comm_library(void); // "Open MPI 4.1.4"; works before open
 
+/* The whole processors that each rank may use for itself: its share of those of its node
+ * that it is not kept from, at least 1, the least of all ranks'.  Collective. */
+pbt_status pbt_comm_processors(struct pbt_comm *comm, int *processors);
+
 /* The worst (numerically greatest) status of all ranks, the same on every rank.  The
  * lowest rank that holds it keeps its message; every other rank's message is cleared, so
  * exactly one rank prints.  Collective. */

@@ -122,18 +122,28 @@ static pbt_status share_job(struct launch *launch) {
   return agree(launch, parse(launch, pbt_comm_size(launch->comm)));
 }
 
+/* Each line as a remark of the job file that it follows. */
+static void print_remarks(const char *lines) {
+  for (const char *at = lines; at != NULL && *at != '\0';) {
+    size_t length = strcspn(at, "\n");
+    printf("%s# %.*s\n", at == lines ? "\n" : "", (int)length, at);
+    at += length + (at[length] == '\n');
+  }
+}
+
 static pbt_status print_check(struct launch *launch) {
   pbt_status status = PBT_OK;
   if (is_root(launch)) {
     const struct pbt_job *job = launch->job;
     const struct pbt_task_ops *ops = pbt_task_find(job->task.kind);
     size_t data = 0, member = 0;
+    struct pbt_text about = {0};
     int size = pbt_comm_size(launch->comm);
     if (ops->data_probe != NULL) {
       status = ops->data_probe(job, &data);
     }
     if (status == PBT_OK && ops->measure != NULL) {
-      status = ops->measure(job, &member);
+      status = ops->measure(job, &member, &about);
     }
     int64_t begin = 0, end = 0;
     pbt_block(job->population.size, size, 0, &begin, &end);
@@ -149,7 +159,9 @@ static pbt_status print_check(struct launch *launch) {
         printf("# and a second copy of what a member's checkpoint holds, of each member, "
                "while a thread writes it (checkpoint.async)\n");
       }
+      print_remarks(about.data);
     }
+    pbt_text_free(&about);
   }
   return agree(launch, status);
 }
@@ -424,12 +436,22 @@ static pbt_status train(struct launch *launch) {
   return status != PBT_OK ? status : closed;
 }
 
+/* threads = "auto" */
+static pbt_status settle_threads(struct launch *launch) {
+  if (launch->job->threads == 0) {
+    PBT_TRY(pbt_comm_processors(launch->comm, &launch->job->threads));
+    pbt_info("threads = auto: %d for each rank", launch->job->threads);
+  }
+  return PBT_OK;
+}
+
 static pbt_status work(struct launch *launch) {
   PBT_TRY(share_job(launch));
   if (launch->options->check) {
     return print_check(launch);
   }
   PBT_TRY(open_folder(launch));
+  PBT_TRY(settle_threads(launch));
   PBT_TRY(open_population(launch));
   struct pbt_population *population = &launch->population;
   if (launch->found && launch->manifest.finished &&

@@ -120,8 +120,10 @@ struct pbt_task_ops {
   /* Where this member computes, if on a device of its own; false: nowhere special.
    * NULL: likewise. */
   bool (*place)(const struct pbt_task *task, struct pbt_place *place);
-  /* Host bytes that one open member will hold, without opening it.  NULL: unknown. */
-  pbt_status (*measure)(const struct pbt_job *job, size_t *bytes);
+  /* Host bytes that one open member will hold, without its data; and what a person wants
+   * to see of the job beside its text (layers, parameters, paths), added to *about.
+   * NULL: unknown. */
+  pbt_status (*measure)(const struct pbt_job *job, size_t *bytes, struct pbt_text *about);
   /* TOML-free facts that make a saved model usable elsewhere (network, normalisation,
    * classes), as "key = value" lines in caller's memory.  NULL: none. */
   pbt_status (*model_facts)(const struct pbt_task *task, struct pbt_text *text);

@@ -4,6 +4,7 @@
 
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 // ---------------------------------------------------------------- facts
 
@@ -15,6 +16,14 @@ START_TEST(facts_match_mpi) {
   all_true(pbt_comm_node_rank(comm) == rank); // the tests run on one machine
   all_true(pbt_comm_node_size(comm) == size);
   all_true(pbt_comm_host(comm)[0] != '\0');
+}
+END_TEST
+
+START_TEST(processors_are_shared_out) {
+  int each = 0;
+  ck_ok(pbt_comm_processors(comm, &each));
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  all_true(each >= 1 && (each == 1 || (long)each * size <= online));
 }
 END_TEST
 
@@ -292,8 +301,8 @@ START_TEST(barrier_waits_for_the_last_and_leaves_the_core_free) {
 }
 END_TEST
 
-PBT_MPI_TEST_MAIN("comm_collective", facts_match_mpi, library_is_a_name_and_a_number,
-                  agree_all_fine, agree_keeps_one_message,
+PBT_MPI_TEST_MAIN("comm_collective", facts_match_mpi, processors_are_shared_out,
+                  library_is_a_name_and_a_number, agree_all_fine, agree_keeps_one_message,
                   agree_worst_status_wins_then_lowest_rank, same_sees_one_flipped_bit,
                   same_sees_another_length, share_brings_all_bytes,
                   share_brings_the_status_first, broadcast_brings_rank_0s_block,

@@ -322,7 +322,11 @@ END_TEST
 START_TEST(a_member_is_weighed_without_data) {
   struct world world = open_world();
   size_t bytes = 0;
-  ck_ok(world.ops->measure(&world.job, &bytes));
+  struct pbt_text about = {0};
+  ck_ok(world.ops->measure(&world.job, &bytes, &about));
+  ck_assert_ptr_nonnull(strstr(about.data, "dense1     dense 32 relu "));
+  ck_assert_ptr_nonnull(strstr(about.data, "tiled"));
+  pbt_text_free(&about);
   int64_t before = pbt_mem_bytes();
   struct pbt_task *task = open_task(&world, 0);
   double held = (double)(pbt_mem_bytes() - before);

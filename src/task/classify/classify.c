@@ -411,7 +411,8 @@ static bool place_classify(const struct pbt_task *task, struct pbt_place *place)
 
 /* Opens a network on no data and weighs it: workspaces count too.  Where only the labels
  * know the number of classes, ten are assumed. */
-static pbt_status measure_classify(const struct pbt_job *job, size_t *bytes) {
+static pbt_status measure_classify(const struct pbt_job *job, size_t *bytes,
+                                   struct pbt_text *about) {
   struct pbt_data_source source = source_of(job);
   struct pbt_data_header data = {0};
   PBT_TRY(pbt_data_measure(&source, &data));
@@ -425,6 +426,7 @@ static pbt_status measure_classify(const struct pbt_job *job, size_t *bytes) {
   PBT_TRY_TO(done, status, open_backend(job, 0, &self->backend));
   PBT_TRY_TO(done, status, open_net(self));
   *bytes = (size_t)(pbt_mem_bytes() - before);
+  PBT_TRY_TO(done, status, pbt_net_print(&self->spec, self->net, about));
 done:
   close_classify(&self->base);
   return status;

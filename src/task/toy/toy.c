@@ -194,8 +194,9 @@ static const char *describe_toy(const struct pbt_task *task) {
   return "toy surface";
 }
 
-static pbt_status measure_toy(const struct pbt_job *job, size_t *bytes) {
-  (void)job;
+static pbt_status measure_toy(const struct pbt_job *job, size_t *bytes,
+                              struct pbt_text *about) {
+  (void)job, (void)about;
   *bytes = sizeof(struct toy);
   return PBT_OK;
 }

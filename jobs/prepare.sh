@@ -14,7 +14,8 @@ build=$root/build
 
 packages=(build-essential cmake ninja-build pkg-config openmpi-bin libopenmpi-dev
   libhdf5-dev hdf5-tools zlib1g-dev libxxhash-dev librandom123-dev libtomlplusplus-dev)
-test_packages=(check python3 python3-numpy python3-h5py clang-format shellcheck)
+test_packages=(check python3 python3-numpy python3-h5py clang-format shellcheck
+  clang libclang-rt-dev)
 oracles=(chromium graphviz mandoc python3-biopython python3-pip python3-scipy)
 
 say() {

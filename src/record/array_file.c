@@ -86,6 +86,7 @@ static pbt_status look_at_type(hid_t set, const char *where, struct pbt_array *a
   array->real = kind == H5T_FLOAT && (bytes == 2 || bytes == 4 || bytes == 8);
   bool whole = kind == H5T_INTEGER && bytes >= 1 && bytes <= 8;
   array->is_byte = whole && bytes == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
+  array->item_bytes = bytes;
   pbt_h5_close(&type);
   return array->real || whole
              ? PBT_OK
@@ -158,15 +159,14 @@ static pbt_status look_at_storage(hid_t create, const char *where,
     if (H5Pget_chunk(create, array->ndim, chunk) != array->ndim) {
       return pbt_h5_fail(PBT_ERR_DATA, "cannot read how %s is stored", where);
     }
-    double bytes = 8.0;
+    double bytes = (double)array->item_bytes;
     for (int i = 0; i < array->ndim; i++) {
       bytes *= (double)chunk[i];
     }
-    if (!(bytes >= 8.0 && bytes <= 8.0 * MAX_CHUNK_BYTES)) {
+    if (!(bytes >= 1.0 && bytes <= MAX_CHUNK_BYTES)) {
       return pbt_fail(PBT_ERR_DATA,
-                      "%s is stored in chunks of %.0f numbers; at most %d "
-                      "are handled",
-                      where, bytes / 8.0, MAX_CHUNK_BYTES);
+                      "%s is stored in chunks of %.0f bytes; at most %d are handled",
+                      where, bytes, MAX_CHUNK_BYTES);
     }
     double most =
         chunk[0] < (hsize_t)array->dim[0] ? (double)chunk[0] : (double)array->dim[0];

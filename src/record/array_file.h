@@ -11,6 +11,7 @@
 #define PBT_RECORD_ARRAY_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -23,6 +24,7 @@ enum { PBT_ARRAY_MAX_DIM = 4 };
 struct pbt_array {
   bool real;                      // floating point of 2, 4 or 8 bytes; else integers
   bool is_byte;                   // integers of one byte without sign
+  size_t item_bytes;              // of a number as stored
   int ndim;                       // 1 .. PBT_ARRAY_MAX_DIM
   int64_t dim[PBT_ARRAY_MAX_DIM]; // each 1 .. 2^31 - 1
   int64_t rows_at_once;           // along dim[0]: reads of so many from a multiple of it

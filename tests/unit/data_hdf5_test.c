@@ -132,7 +132,7 @@ static const struct {
     {0,
      TEST "f['train/y'] = y(30)\nf.create_dataset('train/x', (30, 4, 4096, 4096), 'u1', "
           "chunks=(30, 4, 4096, 4096))",
-     "is stored in chunks of 2013265920 numbers"},
+     "is stored in chunks of 2013265920 bytes"},
     {0.01, "f['x'] = u8(30, 1, 4, 5); f['y'] = y(30)",
      "data.test: class 0 has 10 images: a share of 0.01 would hold back 0"},
 };

@@ -7,7 +7,7 @@ foreach(name ${suites})
     "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<$<BOOL:${PBT_WITH_CUDA}>:$<TARGET_FILE:pbt_cuda>>")
 endforeach()
 # Networks whole on CUDA: against the cpu, resumed, repeated, never waiting.
-pbt_add_test_program(cuda_test LIBS pbt_net pbt_backend)
+pbt_add_test_program(cuda_test LIBS pbt_backend_reference pbt_net pbt_backend)
 target_link_libraries(cuda_test PRIVATE ${CMAKE_DL_LIBS})
 list(APPEND suites cuda_test)
 add_test(NAME backend.cuda_test.cuda COMMAND cuda_test)

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "net/net.h"
+#include "support.h"
 #include "tests/test.h"
 
 enum { IMAGES = 96, SIDE = 16, CLASSES = 4, BATCH = 8, CURVE = 50 };
@@ -223,18 +224,15 @@ START_TEST(members_share_one_data_set) {
 END_TEST
 
 int main(void) {
-  struct pbt_backend *backend = NULL;
-  const struct pbt_backend_options options = {.threads = 1};
   const char *wanted = getenv("PBT_TEST_BACKEND");
   if (wanted == NULL || strcmp(wanted, "cuda") != 0) {
     printf("SKIP: needs a GPU (PBT_TEST_BACKEND is not cuda)\n");
     return 77;
   }
-  if (pbt_backend_find("cuda")->open(&options, &backend) != PBT_OK) {
-    printf("SKIP: needs a GPU: %s\n", pbt_error());
-    return 77;
+  int skip = support_skip();
+  if (skip != 0) {
+    return skip;
   }
-  backend->ops->close(backend);
   draw();
   const TTest *const list[] = {
       fifty_steps_follow_the_cpu,       the_same_steps_give_the_same_bits,

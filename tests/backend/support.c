@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/test.h"
 
@@ -37,17 +39,26 @@ struct pbt_backend *support_open(void) {
   return backend;
 }
 
+/* In a process of its own: a process that has used CUDA cannot fork tests that do. */
 int support_skip(void) {
-  struct pbt_backend *backend = NULL;
-  struct pbt_backend_options options = {.threads = 1};
-  if (find()->open(&options, &backend) != PBT_OK) {
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    struct pbt_backend *backend = NULL;
+    struct pbt_backend_options options = {.threads = 1};
+    if (find()->open(&options, &backend) == PBT_OK) {
+      find()->close(backend);
+      _exit(0);
+    }
     bool cuda = strcmp(find()->name, "cuda") == 0;
     printf("SKIP: %s: %s\n", cuda ? "needs a GPU" : "the CPU has no such instructions",
            pbt_error());
-    return 77;
+    fflush(stdout);
+    _exit(77);
   }
-  find()->close(backend);
-  return 0;
+  int status = 0;
+  bool ended = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status);
+  return ended ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 
 struct pbt_layer_desc support_conv(struct pbt_shape in, int out, int kernel, int stride,

@@ -8,6 +8,7 @@
 # gpu-results).  --dry-run: the cpu backend in place of cuda, short; shows that the script
 # runs, measures nothing.  Needs no MPI: ranks are processes that begin together.
 #
+# GPU_PARTS="tests steps ranks copies pytorch" names what to do, where time is short.
 # Fails if a test fails, or if none ran.  PyTorch is measured beside where python3 has it.
 set -uo pipefail
 
@@ -38,6 +39,7 @@ export PBT_CUDA_MODULE=$build/src/pbt_cuda.so PBT_TEST_BACKEND=$backend
 gpu=$build/tests/bench/gpu
 chmod +x "$gpu" "$build"/tests/backend/*_test 2>/dev/null
 
+wants() { [[ " ${GPU_PARTS:-tests steps ranks copies pytorch} " == *" $1 "* ]]; }
 say() { printf '\n== %s\n' "$*"; }
 
 say "machine"
@@ -47,9 +49,10 @@ nproc
 # ---- tests: the suite, then under compute-sanitizer ----
 say "tests"
 ran=0 failed=0
+wants tests || ran=none
 for name in layers_test training_test update_test cuda_test; do
   program=$build/tests/backend/$name
-  [ -x "$program" ] || continue
+  if ! { [ -x "$program" ] && wants tests; }; then continue; fi
   log=$out/$name.log
   (cd "$out" && "$program") >"$log" 2>&1
   case $? in
@@ -58,15 +61,17 @@ for name in layers_test training_test update_test cuda_test; do
     *) failed=$((failed + 1)) && echo "$name: FAILED" && tail -5 "$log" ;;
   esac
 done
-if [ "$dry" = 0 ] && command -v compute-sanitizer >/dev/null; then
+if [ "$dry" = 0 ] && wants tests && command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
     log=$out/$tool.log
-    if CK_FORK=no timeout 150 compute-sanitizer --tool "$tool" --error-exitcode 9 \
-      "$build/tests/backend/training_test" >"$log" 2>&1; then
-      echo "compute-sanitizer $tool: clean"
-    else
-      failed=$((failed + 1)) && echo "compute-sanitizer $tool: FAILED" && tail -5 "$log"
-    fi
+    # The tests fork; a member whole, on all its kernels, every step recorded and replayed.
+    timeout 150 compute-sanitizer --tool "$tool" --target-processes all --error-exitcode 9 \
+      "$build/tests/backend/cuda_test" >"$log" 2>&1
+    case $? in
+      0) echo "compute-sanitizer $tool: clean" ;;
+      124) echo "compute-sanitizer $tool: not done after 150 s" ;;
+      *) failed=$((failed + 1)) && echo "compute-sanitizer $tool: FAILED" && tail -5 "$log" ;;
+    esac
   done
 fi
 if [ "$ran" = 0 ]; then
@@ -87,13 +92,12 @@ measure() { # one line of JSON into the results, with what else is known of it
 }
 
 ranks() { # N processes that begin together; their rates add up
-  local n=$1 mps=$2 start log
+  local n=$1 mps=$2 start
   start=$(($(date +%s) + 10 + n / 2))
   if [ "$dry" = 1 ]; then start=0; fi
   for ((i = 0; i < n; i++)); do
     "$gpu" --backend "$backend" --seconds "$seconds" --start "$start" \
-      --batch "$lenet_batch" \
-      >"$out/rank.$i.json" 2>>"$out/errors.log" &
+      --batch "$lenet_batch" >"$out/rank.$i.json" 2>>"$out/errors.log" &
   done
   wait
   python3 - "$out" "$n" "$mps" <<'PYTHON' | tee -a "$results"
@@ -107,48 +111,53 @@ PYTHON
   rm -f "$out"/rank.*.json
 }
 
-say "steps a second, one member"
-for precision in float32 tf32 bf16; do
-  measure '"choice": "default"' --net lenet5 --batch "$lenet_batch" --precision "$precision"
-  measure '"choice": "default"' --net resnet20 --batch "$resnet_batch" --precision "$precision"
-done
-if [ "$dry" = 0 ]; then
-  PBT_CUDA_CONV=library measure '"choice": "conv library"' --net lenet5 --batch "$lenet_batch"
-  PBT_CUDA_DENSE=library measure '"choice": "dense library"' --net lenet5 --batch "$lenet_batch"
-  for precision in float32 tf32; do
-    PBT_CUDA_TIME_ENGINES=1 measure '"choice": "timed engines"' --net resnet20 --batch "$resnet_batch" \
-      --precision "$precision"
-    PBT_CUDA_ANY_ENGINE=1 PBT_CUDA_TIME_ENGINES=1 measure '"choice": "any engine, timed"' \
-      --net resnet20 --batch "$resnet_batch" --precision "$precision"
+if wants steps; then
+  say "steps a second, one member"
+  for precision in float32 tf32 bf16; do
+    measure '"choice": "default"' --net lenet5 --batch "$lenet_batch" --precision "$precision"
+    measure '"choice": "default"' --net resnet20 --batch "$resnet_batch" --precision "$precision"
+  done
+  if [ "$dry" = 0 ]; then
+    PBT_CUDA_CONV=library measure '"choice": "conv library"' --net lenet5 --batch "$lenet_batch"
+    PBT_CUDA_DENSE=library measure '"choice": "dense library"' --net lenet5 --batch "$lenet_batch"
+    for precision in float32 tf32; do
+      PBT_CUDA_TIME_ENGINES=1 measure '"choice": "timed engines"' --net resnet20 --batch "$resnet_batch" \
+        --precision "$precision"
+      PBT_CUDA_ANY_ENGINE=1 PBT_CUDA_TIME_ENGINES=1 measure '"choice": "any engine, timed"' \
+        --net resnet20 --batch "$resnet_batch" --precision "$precision"
+    done
+  fi
+  say "members of one rank"
+  for n in $counts; do
+    measure '"choice": "default"' --batch "$lenet_batch" --members "$n"
   done
 fi
 
-say "members of one rank"
-for n in $counts; do
-  measure '"choice": "default"' --batch "$lenet_batch" --members "$n"
-done
-
-say "ranks on one device"
-for n in $counts; do ranks "$n" no; done
-if [ "$dry" = 0 ] && command -v nvidia-cuda-mps-control >/dev/null; then
-  mps=$(mktemp -d)
-  export CUDA_MPS_PIPE_DIRECTORY=$mps/pipe CUDA_MPS_LOG_DIRECTORY=$mps/log
-  mkdir -p "$mps/pipe" "$mps/log"
-  if nvidia-cuda-mps-control -d; then
-    for n in $counts; do ranks "$n" yes; done
-    echo quit | nvidia-cuda-mps-control
-  else
-    echo "MPS does not start here"
+if wants ranks; then
+  say "ranks on one device"
+  for n in $counts; do ranks "$n" no; done
+  if [ "$dry" = 0 ] && command -v nvidia-cuda-mps-control >/dev/null; then
+    mps=$(mktemp -d)
+    export CUDA_MPS_PIPE_DIRECTORY=$mps/pipe CUDA_MPS_LOG_DIRECTORY=$mps/log
+    mkdir -p "$mps/pipe" "$mps/log"
+    if nvidia-cuda-mps-control -d; then
+      for n in $counts; do ranks "$n" yes; done
+      echo quit | nvidia-cuda-mps-control
+    else
+      echo "MPS does not start here"
+    fi
+    unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+    rm -rf "$mps"
   fi
-  unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
-  rm -rf "$mps"
 fi
 
-say "copies of a member's state"
-measure '"route": "pinned, two chunks"' --copies
+if wants copies; then
+  say "copies of a member's state"
+  measure '"route": "pinned, two chunks"' --copies
+fi
 
 say "PyTorch"
-if [ "$dry" = 0 ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+if [ "$dry" = 0 ] && wants pytorch && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
   for precision in float32 tf32 bf16; do
     for net in "lenet5 $lenet_batch" "resnet20 $resnet_batch"; do
       # shellcheck disable=SC2086 # two words
@@ -157,7 +166,7 @@ if [ "$dry" = 0 ] && python3 -c 'import torch; assert torch.cuda.is_available()'
     done
   done
 else
-  echo "none here that sees a GPU"
+  echo "not asked for, or none here that sees a GPU"
 fi
 
 say "table"

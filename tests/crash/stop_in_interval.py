@@ -33,20 +33,14 @@ command = [options.mpiexec, "-n", str(RANKS), program, "job.toml", "--output", "
 
 def ranks_of(launcher):
     """Our processes below a launcher, whatever it puts between."""
-    below = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                text = pathlib.Path("/proc", entry, "stat").read_text()
-            except OSError:
-                continue
-            name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")"):]
-            below.setdefault(int(rest.split()[2]), []).append((int(entry), name))
     found, look = [], [launcher]
     while look:
-        for pid, name in below.get(look.pop(), []):
-            look.append(pid)
-            found += [pid] if name == "pbt_mpi" else []
+        out = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(look.pop())],
+                             capture_output=True, text=True).stdout
+        for line in out.splitlines():
+            pid, name = line.split(None, 1)
+            look.append(int(pid))
+            found += [int(pid)] if name.startswith("pbt_mpi") else []
     return sorted(found)
 
 

@@ -16,7 +16,7 @@
  */
 #include "device.cuh"
 
-enum { BLOCK = 256, MOST_SHARED = 48 * 1024, GROUP_BLOCKS = 264 };
+enum { BLOCK = 256, MOST_SHARED = 47 * 1024, GROUP_BLOCKS = 264 };
 
 struct direct {
   kernel_conv conv;

@@ -75,12 +75,18 @@ static __global__ void loss(pbt_loss_io io) {
     __syncthreads();
     int c = (int)threadIdx.x;
     if (c < PBT_MAX_CLASSES) {
+      int actual = 0, predicted = 0, hit = 0;
+      double lost = 0;
       for (int k = 0; k < used; k++) {
-        io.tally->actual[c] += label[k] == c;
-        io.tally->predicted[c] += best[k] == c;
-        io.tally->true_positive[c] += label[k] == c && best[k] == c;
-        io.tally->class_loss[c] += label[k] == c ? by_sample[k] : 0;
+        actual += label[k] == c;
+        predicted += best[k] == c;
+        hit += label[k] == c && best[k] == c;
+        lost += label[k] == c ? by_sample[k] : 0;
       }
+      io.tally->actual[c] += actual;
+      io.tally->predicted[c] += predicted;
+      io.tally->true_positive[c] += hit;
+      io.tally->class_loss[c] += lost;
     }
     __syncthreads();
   }

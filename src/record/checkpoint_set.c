@@ -361,6 +361,29 @@ static pbt_status list_sets(const char *run, struct set_list *list) {
   return PBT_OK;
 }
 
+pbt_status pbt_set_list(const char *run, int64_t **number, size_t *n) {
+  struct set_list list;
+  PBT_TRY(list_sets(run, &list));
+  *number = list.number;
+  *n = list.n;
+  return PBT_OK;
+}
+
+pbt_status pbt_set_check(const char *run, int64_t set, struct pbt_manifest *manifest) {
+  char path[PBT_PATH_BYTES];
+  *manifest = (struct pbt_manifest){0};
+  PBT_TRY(file_path(run, set, manifest_name, path));
+  if (!pbt_file_exists(path)) {
+    return pbt_fail(PBT_ERR_MISSING, "it has no manifest: it was never finished");
+  }
+  PBT_TRY(read_manifest(run, set, manifest));
+  pbt_status status = check_files(run, manifest, true);
+  if (status != PBT_OK) {
+    pbt_manifest_free(manifest);
+  }
+  return status;
+}
+
 pbt_status pbt_set_find(const char *run, struct pbt_manifest *manifest, bool *found,
                         int64_t *next_set, struct pbt_text *skipped) {
   struct set_list list;

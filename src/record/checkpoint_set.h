@@ -59,6 +59,11 @@ pbt_status pbt_set_find(const char *run, struct pbt_manifest *manifest, bool *fo
 /* The newest set that has a valid manifest; its files are not looked at (pbt_set_read
  * checks the one it reads).  For tools that want one file of a run, live or not. */
 pbt_status pbt_set_newest(const char *run, struct pbt_manifest *manifest, bool *found);
+/* The numbers of all folders of sets, newest first; counted memory. */
+pbt_status pbt_set_list(const char *run, int64_t **number, size_t *n);
+/* One set, looked at whole: its manifest (freed by the caller), and every file against
+ * it.  PBT_ERR_MISSING if it has no manifest: it was never finished. */
+pbt_status pbt_set_check(const char *run, int64_t set, struct pbt_manifest *manifest);
 void pbt_manifest_free(struct pbt_manifest *manifest);
 
 /* One file of a found set, checked again as it is read.  Counted memory. */

@@ -14,6 +14,7 @@ pbt_status command_compare(int n_word, char *word[]);
 pbt_status command_export(int n_word, char *word[]);
 pbt_status command_report(int n_word, char *word[]);
 pbt_status command_plot(int n_word, char *word[]);
+pbt_status command_check(int n_word, char *word[]);
 pbt_status command_follow(int n_word, char *word[]);
 
 #endif

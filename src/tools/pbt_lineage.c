@@ -62,6 +62,12 @@ static const struct command command[] = {
     {"follow", command_follow, "RUN [--once] [--interval SECONDS]",
      "A run as it goes on: a line a generation, until it ends.\n"
      "  --once   what there is now, then leave"},
+    {"check", command_check, "RUN [--repair FILE]",
+     "Is everything in the run folder whole?  A line for each file, what a\n"
+     "resumed run would go on from, and the command for it; 65 if anything is\n"
+     "damaged.\n"
+     "  --repair FILE   a lineage that a kill left open, or that is damaged behind\n"
+     "                  some generation, as a new file; the old one stays as it is"},
 };
 enum { COMMANDS = sizeof command / sizeof *command };
 

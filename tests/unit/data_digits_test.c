@@ -187,6 +187,35 @@ START_TEST(a_linear_model_stays_below_85_percent) {
 }
 END_TEST
 
+/* Every pixel's mean, by class and over all: what differs between training and test draws
+ * must differ as much as two draws of one kind do. */
+START_TEST(test_digits_are_drawn_as_the_training_ones) {
+  enum { N = 6000 };
+  struct pbt_data_header *data = load(N, N, 11);
+  const uint8_t *pixel = pixels(data);
+  double chi = 0.0, worst = 0.0;
+  int cells = 0;
+  for (int p = 0; p < PBT_DIGIT_PIXELS; p++) {
+    double sum[2] = {0}, square[2] = {0};
+    for (int i = 0; i < 2 * N; i++) {
+      double v = pixel[i * PBT_DIGIT_PIXELS + p];
+      sum[i / N] += v;
+      square[i / N] += v * v;
+    }
+    double spread =
+        (square[0] + square[1]) / N - (sum[0] * sum[0] + sum[1] * sum[1]) / N / N;
+    double z = (sum[0] - sum[1]) / N / sqrt(spread / N);
+    chi += z * z;
+    worst = fabs(z) > worst ? fabs(z) : worst;
+    cells++;
+  }
+  /* neighbours go together, so that the mean of z^2 strays more than with 784 of them */
+  ck_assert_double_le(fabs(chi / cells - 1.0), 0.5);
+  ck_assert_double_le(worst, 4.5);
+  pbt_mem_free(data);
+}
+END_TEST
+
 START_TEST(too_few_digits_are_refused) {
   const struct pbt_data_source source = {
       .kind = PBT_SOURCE_DIGITS, .train_size = 9, .test_size = 10, .validation = 0.5};
@@ -199,4 +228,5 @@ PBT_TEST_MAIN("data_digits", the_same_seed_gives_the_same_bytes,
               the_bytes_are_those_of_every_other_machine,
               the_test_set_does_not_depend_on_the_training_set,
               every_image_is_another_and_every_split_is_balanced, digits_look_like_digits,
-              a_linear_model_stays_below_85_percent, too_few_digits_are_refused)
+              a_linear_model_stays_below_85_percent,
+              test_digits_are_drawn_as_the_training_ones, too_few_digits_are_refused)

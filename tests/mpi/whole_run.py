@@ -224,6 +224,44 @@ def test_a_damaged_checkpoint_is_passed_over(folder):
     same(before, lineage(out))  # what cannot be gone on with is not thrown away
 
 
+def test_state_of_every_kind_is_kept(folder):
+    """ResNet-20, and Adam, dropout and running statistics: copied, killed, resumed, on any
+    ranks."""
+    def words(out, network):
+        sets = {"population.size": 3, "data.train_size": 200, "data.test_size": 20,
+                "optimizer.batch_size": 16, "ready.steps": 3, "budget.generations": 3,
+                "exploit.fraction": 0.34, **network}
+        return [job, "-o", folder + "/" + out] + [
+            word for key, value in sets.items() for word in ("--set", "%s=%s" % (key, value))]
+
+    job = write_job(folder, high=0.1)
+    resnet = {"network.kind": "resnet20", "optimizer.nesterov": "true",
+              "optimizer.clip_norm": 5, "task.metric": "balanced_loss"}
+    run(1, *words("resnet1", resnet))
+    run(3, *words("resnet3", resnet))
+    same_runs(folder + "/resnet1", folder + "/resnet3")
+
+    mine = {"network.kind": "layers", "optimizer.kind": "adamw", "budget.generations": 8,
+            "network.layers": '["conv 8 3x3 stride 2 pad 1 as stem", "norm relu", '
+                              '"conv 8 3x3 pad 1", "norm add stem relu", "dropout", '
+                              '"dense 10"]',
+            "search.dropout": '{kind="real", low=0, high=0.6}',
+            "search.beta1": '{kind="real", low=0.5, high=0.95}',
+            "optimizer.class_weights": "balanced", "augment.shift": 2}
+    with open(job) as file:
+        text = re.sub(r"\[search.momentum\]\n(\w.*\n)+", "", file.read())
+    with open(job, "w") as file:
+        file.write(text)
+    run(3, *words("whole", mine))
+    run(3, *words("killed", mine), expect=137, env={"PBT_FAULT": "evaluate:1:5:kill"})
+    resumed = run(1, *words("killed", mine))
+    assert "resumed from checkpoint" in resumed.stdout, resumed.stdout
+    same_runs(folder + "/whole", folder + "/killed")
+    names = {name.split(":")[1] for name in final_state(folder + "/whole")}
+    assert {"adam/m/stem/weight", "adam/s/output/bias", "adam/weight_sum", "norm1/mean",
+            "norm2/variance", "step"} <= names, names
+
+
 def test_told_to_stop_in_mid_interval(folder):
     job = write_job(folder, network="lenet5", steps=400, generations=3)
     run(3, job, "-o", folder + "/whole")

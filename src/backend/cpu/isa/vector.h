@@ -16,6 +16,8 @@
 
 #if defined PBT_ISA_avx512 || defined PBT_ISA_avx2
 #include <immintrin.h>
+#elif defined __aarch64__
+#include <arm_neon.h>
 #endif
 
 #if defined PBT_ISA_avx512
@@ -157,7 +159,9 @@ ALWAYS vi choose_int(vm mask, vi yes, vi no) {
 }
 #else
 ALWAYS vf fma_(vf a, vf b, vf c) {
-#if defined __FP_FAST_FMAF
+#if defined __aarch64__
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined __FP_FAST_FMAF
   for (int i = 0; i < V; i++) {
     c[i] = __builtin_fmaf(a[i], b[i], c[i]);
   }

@@ -274,11 +274,13 @@ START_TEST(a_layer_says_its_path) {
   const struct pbt_backend_ops *ops = backend->ops;
   struct pbt_layer_desc desc[] = {
       support_conv((struct pbt_shape){1, 28, 28, 2}, 6, 5, 1, 2, 2, true, 0),
+      support_conv((struct pbt_shape){16, 32, 32, 1}, 32, 3, 2, 1, 0, false, 1),
       support_conv((struct pbt_shape){3, 9, 9, 3}, 4, 7, 1, 3, 0, true, 0),
+      support_conv((struct pbt_shape){3, 9, 9, 1}, 4, 3, 3, 1, 0, true, 0),
+      support_pool((struct pbt_shape){3, 9, 9, 1}, 3, 3, true, 0),
   };
-  bool cpu = strcmp(ops->name, "cpu") == 0;
-  const char *words[] = {cpu ? "tiled" : "cuda", cpu ? "plain" : "cuda"};
-  for (int i = 0; i < 2; i++) {
+  const char *words[] = {"tiled", "tiled", "plain", "plain", "plain"};
+  for (size_t i = 0; i < COUNT(desc); i++) {
     struct pbt_layer *layer = NULL;
     ck_ok(ops->layer_open(backend, &desc[i], 64, &layer));
     ck_assert_msg(strstr(ops->layer_describe(layer), words[i]) != NULL, "%s",

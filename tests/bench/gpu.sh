@@ -50,7 +50,7 @@ nproc
 say "tests"
 ran=0 failed=0
 wants tests || ran=none
-for name in layers_test training_test update_test cuda_test; do
+for name in layers_test training_test update_test augment_test cuda_test; do
   program=$build/tests/backend/$name
   if ! { [ -x "$program" ] && wants tests; }; then continue; fi
   log=$out/$name.log

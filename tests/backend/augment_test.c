@@ -118,16 +118,18 @@ START_TEST(the_definition_is_what_its_words_say) {
     for (int s = 0; s < N_SIZES; s++) {
       int h = sizes[s].h, w = sizes[s].w;
       make_plane(plane, h * w, (unsigned)s);
-      for (int64_t position = 0; position < 50; position++) {
+      for (int64_t position = 0; position < 16; position++) {
         struct pbt_augment it;
         pbt_augment_draw(&step, position, h, w, &it);
         struct draws d = reference_draw(&step, position, h, w);
         for (int i = 0; i < h * w; i++) {
           uint8_t got = pbt_augment_pixel(&it, plane, h, w, 100 * 256, i / w, i % w);
           double want = reference_pixel(&d, plane, h, w, 100, i / w, i % w);
-          ck_assert_msg(fabs(got - want) <= limit,
-                        "hyper %d, %d x %d, position %d, pixel %d: %d, reference %g", k,
-                        h, w, (int)position, i, got, want);
+          if (fabs(got - want) <= limit) {
+            continue;
+          }
+          ck_abort_msg("hyper %d, %d x %d, position %d, pixel %d: %d, reference %g", k, h,
+                       w, (int)position, i, got, want);
         }
       }
     }
@@ -397,9 +399,11 @@ START_TEST(gather_makes_what_the_definition_says) {
           const uint8_t *plane = image + p / (h * w) * (h * w);
           int at = p % (h * w);
           uint8_t want = pbt_augment_pixel(&it, plane, h, w, 100 * 256, at / w, at % w);
-          ck_assert_msg(got[i * c * h * w + p] == (float)want - 100,
-                        "hyper %d, %d x %d x %d, sample %d, pixel %d: %g, wanted %d", k,
-                        c, h, w, i, p, (double)got[i * c * h * w + p] + 100, want);
+          if (got[i * c * h * w + p] == (float)want - 100) {
+            continue;
+          }
+          ck_abort_msg("hyper %d, %d x %d x %d, sample %d, pixel %d: %g, wanted %d", k, c,
+                       h, w, i, p, (double)got[i * c * h * w + p] + 100, want);
         }
       }
       free(got);

@@ -27,7 +27,7 @@ from scipy.optimize import Bounds
 from scipy.optimize._differentialevolution import DifferentialEvolutionSolver
 
 D, SEEDS, LOW, HIGH = 10, 25, -5.12, 5.12
-REFERENCE_SEEDS, ALARM = {"de": 50, "shade": 100, "lshade": 100}, 0.01
+REFERENCE_SEEDS, ALARM = {"de": 60, "shade": 100, "lshade": 100}, 0.01
 DE_TRIALS, TRIALS = 100_000, 15_000
 
 
@@ -138,8 +138,8 @@ def band(reference, k, level):
         high -= 1
         total += below(high, k, m)
     # `low` of the reference and fewer below it would be too few; more than `high` too many.
-    return (reference[low - 1] if low > 0 else -math.inf,
-            reference[high] if high < m else math.inf)
+    assert low > 0 and high < m, "too few seeds of the reference for a band"
+    return reference[low - 1], reference[high]
 
 
 METHODS = {"de": de, "shade": lambda f, s: shade(f, s, 50, 0),

@@ -180,7 +180,10 @@ def requeue(folder, launcher, ranks):
 
 
 def limit(folder, launcher):
-    steps = 1500
+    # So many steps that the run takes about two minutes, twice its limit.
+    began = time.monotonic()
+    plain_run(folder + "/trial", 200, 4)
+    steps = int(200 * 4 / GENERATIONS * 120 / (time.monotonic() - began))
     expected = plain_run(folder + "/plain", steps)
     path = fresh(folder, "run", steps)
     job = Job(path, launcher, 16, "-t", "1",

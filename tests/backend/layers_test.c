@@ -279,12 +279,13 @@ START_TEST(a_layer_says_its_path) {
       support_conv((struct pbt_shape){3, 9, 9, 1}, 4, 3, 3, 1, 0, true, 0),
       support_pool((struct pbt_shape){3, 9, 9, 1}, 3, 3, true, 0),
   };
-  const char *words[] = {"tiled", "tiled", "plain", "plain", "plain"};
+  const char *words[] = {"tiled", "tiled", "plain", "plain", "plain"}; // on the CPU
   for (size_t i = 0; i < COUNT(desc); i++) {
     struct pbt_layer *layer = NULL;
     ck_ok(ops->layer_open(backend, &desc[i], 64, &layer));
-    ck_assert_msg(strstr(ops->layer_describe(layer), words[i]) != NULL, "%s",
-                  ops->layer_describe(layer));
+    const char *said = ops->layer_describe(layer);
+    ck_assert_str_ne(said, "");
+    ck_assert_msg(!ops->host_memory || strstr(said, words[i]) != NULL, "%s", said);
     ops->layer_close(backend, layer);
   }
   desc[0].out.h++;

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* Words for mdoc: no line of a macro's own, no escapes. */
+/* Words for mdoc: no line of a macro's own, no escapes, each sentence on its own line. */
 static void add_words(struct pbt_text *page, const char *words) {
   if (words[0] == '.' || words[0] == '\'') {
     pbt_text_add(page, "\\&");
@@ -19,6 +19,8 @@ static void add_words(struct pbt_text *page, const char *words) {
   for (const char *c = words; *c != '\0'; c++) {
     if (*c == '\\') {
       pbt_text_add(page, "\\e");
+    } else if (*c == ' ' && c > words && c[-1] == '.') {
+      pbt_text_add(page, "\n");
     } else if (*c != '`') { // remarks in the table mark keys so
       pbt_text_add_bytes(page, c, 1);
     }

@@ -111,6 +111,10 @@ def holm(p):
     return corrected
 
 
+def shown(p):
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def table(rows):
     arms = {}
     for row in rows:
@@ -131,7 +135,7 @@ def table(rows):
         budget = sum(int(row["budget"]) for row in arms[arm]) / len(got)
         print(f"| {arm} | {len(got)} | {mean:.3f} | {sd:.3f} | {min(got):.2f} | "
               f"{max(got):.2f} | {loss:.4f} | {budget:,.0f} | "
-              f"{'' if arm == 'pbt' else format(p[arm], '.3f')} |")
+              f"{'' if arm == 'pbt' else shown(p[arm])} |")
 
 
 def main(word):

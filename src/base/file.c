@@ -176,7 +176,9 @@ pbt_status pbt_file_link(const char *from, const char *to) {
   PBT_TRY(temporary_name(to, temporary));
   unlink(temporary);
   if (link(from, temporary) == 0) {
-    return pbt_file_rename(temporary, to);
+    pbt_status status = pbt_file_rename(temporary, to);
+    unlink(temporary); // rename leaves both names if they are of one file already
+    return status;
   }
   if (errno == ENOENT) {
     return pbt_fail_errno(PBT_ERR_MISSING, "cannot open %s", from);

@@ -302,19 +302,27 @@ static pbt_status acquire(const char *run, const char *lock, const struct holder
   return refuse(run, lock, parse_holder(text, &holder) ? &holder : NULL);
 }
 
-/* May the holder of the lock remove this file?  lock.HOST.PID (also with ".tmp") of a
- * process of this host that died while it took a lock; and lock.DIGEST, the right to
+/* May the holder of the lock remove this file?  lock[.DIGEST].HOST.PID, also with ".tmp",
+ * of a process of this host that died while it took a lock; and lock.DIGEST, the right to
  * replace a lock that is no longer there. */
 static bool is_litter(const char *name, const struct holder *us) {
-  char prefix[WORD + 8];
-  size_t n = (size_t)snprintf(prefix, sizeof prefix, "lock.%s.", us->host);
-  if (strncmp(name, prefix, n) == 0) {
-    long long pid = strtoll(name + n, NULL, 10);
-    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+  enum { DIGITS = 16 };
+  if (strncmp(name, "lock.", 5) != 0) {
+    return false;
   }
-  n = sizeof "lock." - 1;
-  return strncmp(name, "lock.", n) == 0 && strspn(name + n, "0123456789abcdef") == 16 &&
-         name[n + 16] == '\0';
+  name += 5;
+  if (strspn(name, "0123456789abcdef") == DIGITS && name[DIGITS] == '\0') {
+    return true;
+  }
+  if (strspn(name, "0123456789abcdef") == DIGITS && name[DIGITS] == '.') {
+    name += DIGITS + 1;
+  }
+  size_t n = strlen(us->host);
+  if (strncmp(name, us->host, n) != 0 || name[n] != '.') {
+    return false;
+  }
+  long long pid = strtoll(name + n + 1, NULL, 10);
+  return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
 /* Best effort, by who holds the lock. */

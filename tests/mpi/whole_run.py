@@ -64,13 +64,15 @@ def write_job(folder, network="mlp", high=0.3, steps=30, generations=6):
     return path
 
 
-def command(ranks, *words):
-    return [MPIEXEC, "-n", str(ranks), PROGRAM, *words]
+def command(ranks, *words, path=None):
+    first = [] if path is None else ["env", "PATH=" + path]  # launchers put their folder first
+    return [MPIEXEC, "-n", str(ranks), *first, PROGRAM, *words]
 
 
 def run(ranks, *words, expect=0, env=None):
-    done = subprocess.run(command(ranks, *words), capture_output=True, text=True, timeout=300,
-                          env=dict(os.environ, **(env or {})))
+    env = env or {}
+    done = subprocess.run(command(ranks, *words, path=env.get("PATH")), capture_output=True,
+                          text=True, timeout=300, env=dict(os.environ, **env))
     killed = (137, 9)  # a launcher's code after a SIGKILL: Open MPI's and MPICH's
     assert done.returncode == expect or (expect == 137 and done.returncode in killed), (
         words, done.returncode, done.stdout, done.stderr)

@@ -194,6 +194,13 @@ pbt_status pbt_best_score(struct pbt_population *population) {
 
 /* ---- pbt_mpi --evaluate ---- */
 
+static void print_scores(const char *what, const struct pbt_scores *scores) {
+  printf("%s %.4f  loss %.6f  macro-F1 %.4f  balanced accuracy %.4f  balanced loss %.6f  "
+         "(%lld images)\n",
+         what, scores->accuracy, scores->loss, scores->macro_f1,
+         scores->balanced_accuracy, scores->balanced_loss, (long long)scores->count);
+}
+
 static pbt_status evaluate_open(struct pbt_tensor_file *file, const struct pbt_job *job) {
   const struct pbt_task_ops *ops = pbt_task_find(job->task.kind);
   struct pbt_task *task = NULL;
@@ -218,11 +225,8 @@ static pbt_status evaluate_open(struct pbt_tensor_file *file, const struct pbt_j
     printf("score %.6f\n", pbt_score_of(&validation, job->task.metric));
     goto done;
   }
-  printf("validation accuracy %.4f  loss %.6f  macro-F1 %.4f  (%lld images)\n",
-         validation.accuracy, validation.loss, validation.macro_f1,
-         (long long)validation.count);
-  printf("test accuracy       %.4f  loss %.6f  macro-F1 %.4f  (%lld images)\n",
-         test.accuracy, test.loss, test.macro_f1, (long long)test.count);
+  print_scores("validation accuracy", &validation);
+  print_scores("test accuracy      ", &test);
 done:
   if (task != NULL) {
     ops->close(task);

@@ -44,8 +44,21 @@ static pbt_status find_module(char path[2 * PATH_BYTES]) {
                   folder, folder);
 }
 
+/* CUDA's libraries take a hundred megabytes of each process before they say that there is
+ * no driver; asking for the driver first takes none. */
+static pbt_status find_driver(void) {
+  if (getenv("PBT_CUDA_MODULE") == NULL && dlopen("libcuda.so.1", RTLD_LAZY) == NULL) {
+    return pbt_fail(PBT_ERR_UNAVAILABLE,
+                    "backend cuda: no NVIDIA driver on this machine (%s); use backend = "
+                    "\"cpu\"",
+                    dlerror());
+  }
+  return PBT_OK;
+}
+
 static pbt_status load(const struct pbt_backend_ops **ops) {
   char path[2 * PATH_BYTES];
+  PBT_TRY(find_driver());
   PBT_TRY(find_module(path));
   /* Stays loaded until the process ends: CUDA's libraries do not unload cleanly. */
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);

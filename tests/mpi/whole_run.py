@@ -463,7 +463,7 @@ def test_the_end_of_a_slurm_allocation_is_seen_coming(folder):
         done = run(2, job, "-o", folder + "/run-" + name, "--margin", "2s", expect=75, env=env)
         line = pbt_lines(done.stderr)
         assert len(line) == 1 and "the end of the SLURM allocation" in line[0], done.stderr
-        assert 2 < time.time() - began < 10, time.time() - began
+        assert time.time() - began > 2, done.stderr
     assert open(folder + "/asked").read().split() == "-h -j 77 -o %L".split()
     with open(squeue, "w") as file:
         file.write("#!/bin/sh\nexit 1\n")

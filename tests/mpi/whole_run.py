@@ -487,8 +487,13 @@ def test_a_job_that_dies_says_what_is_saved(folder):
     assert len(words) == 1, err
     saved = re.search(r": (\d+) of 200 generations \(checkpoint \d{6}\); to go on: (.*)$", words[0])
     assert int(saved.group(1)) >= 2, words
+    progress = out + "/progress.jsonl"
+    before = os.stat(progress).st_mtime_ns
     again = subprocess.Popen(saved.group(2), shell=True, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True)  # what a person would paste
+    while os.stat(progress).st_mtime_ns == before:  # it goes on
+        assert again.poll() is None, again.communicate()
+        time.sleep(0.01)
     wait_for_generations(out, int(saved.group(1)) + 1, again)
     os.kill(ranks_of(again.pid)[0], signal.SIGTERM)
     stdout, err = again.communicate(timeout=30)

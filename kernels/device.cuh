@@ -36,8 +36,13 @@ static inline int blocks_for(int64_t items, int block, int most) {
   return (int)(blocks < 1 ? 1 : blocks < most ? blocks : most);
 }
 
-/* Of a kernel that walks a whole array: enough for any chip, one wave of few. */
+/* Of a kernel that walks a whole array: enough for any chip.  Few on the emulator, where
+ * idle threads cost time, and so that threads walk on. */
+#ifdef PBT_EMULATE
+enum { MANY_BLOCKS = 4 };
+#else
 enum { MANY_BLOCKS = 2048 };
+#endif
 
 static __device__ inline int64_t thread_index() {
   return (int64_t)blockIdx.x * blockDim.x + threadIdx.x;

@@ -61,7 +61,7 @@ foreach(name ${suites})
     list(GET variant 1 precision)
     add_test(NAME backend.${name}.cuda.emulated.${precision} COMMAND ${name})
     set_tests_properties(backend.${name}.cuda.emulated.${precision} PROPERTIES
-      LABELS backend TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+      LABELS backend TIMEOUT 900 SKIP_RETURN_CODE 77 ENVIRONMENT
       "${emulated};PBT_CUDA_CONV=own;PBT_CUDA_DENSE=${path};PBT_TEST_PRECISION=${precision}")
   endforeach()
   add_dependencies(${name} pbt_cuda_emulated)

@@ -93,9 +93,9 @@ bool release() {
   return any;
 }
 
-void run_block(dim3 block_index) {
+void run_block(dim3 block_index, size_t shared) {
   blockIdx = {block_index.x, block_index.y, block_index.z};
-  memset(shared_memory, 0xff, sizeof shared_memory); // nobody may count on zeros
+  memset(shared_memory, 0xff, shared); // nobody may count on zeros
   for (int i = 0; i < n_threads; i++) {
     prepare(fibers[i]);
   }
@@ -147,7 +147,7 @@ void emulator_run(dim3 grid, int block, size_t shared,
   for (unsigned z = 0; z < grid.z; z++) {
     for (unsigned y = 0; y < grid.y; y++) {
       for (unsigned x = 0; x < grid.x; x++) {
-        run_block(dim3(x, y, z));
+        run_block(dim3(x, y, z), shared);
       }
     }
   }

@@ -476,6 +476,10 @@ def test_the_end_of_a_slurm_allocation_is_seen_coming(folder):
 
 
 def test_a_job_that_dies_says_what_is_saved(folder):
+    version = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
+    if "HYDRA" in version:
+        print("SKIP: MPICH's launcher kills the other ranks without a TERM before it")
+        sys.exit(77)
     job = write_job(folder, steps=60, generations=200)
     out = folder + "/a run"
     process = subprocess.Popen(command(3, job, "-o", out), stdout=subprocess.DEVNULL,

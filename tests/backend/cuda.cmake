@@ -59,15 +59,17 @@ foreach(name ${suites})
   foreach(variant "own;float32" "library;tf32")
     list(GET variant 0 path)
     list(GET variant 1 precision)
+    string(REPLACE "tf32" ";long" long "${precision}") # the layout costs as much again
+    string(REPLACE "float32" "" long "${long}")
     add_test(NAME backend.${name}.cuda.emulated.${precision} COMMAND ${name})
     set_tests_properties(backend.${name}.cuda.emulated.${precision} PROPERTIES
-      LABELS backend TIMEOUT 900 SKIP_RETURN_CODE 77 ENVIRONMENT
+      LABELS "backend${long}" TIMEOUT 900 SKIP_RETURN_CODE 77 ENVIRONMENT
       "${emulated};PBT_CUDA_CONV=own;PBT_CUDA_DENSE=${path};PBT_TEST_PRECISION=${precision}")
   endforeach()
   add_dependencies(${name} pbt_cuda_emulated)
 endforeach()
 
-add_test(NAME backend.cuda_run_test COMMAND /usr/bin/python3
+add_test(NAME backend.cuda_run_test COMMAND ${Python3_EXECUTABLE}
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE})
 set_tests_properties(backend.cuda_run_test PROPERTIES LABELS backend PROCESSORS 2
   TIMEOUT 300 RESOURCE_LOCK cpu SKIP_RETURN_CODE 77 ENVIRONMENT

@@ -6,7 +6,8 @@
     compare_table.py FILE.csv...                the tables
 
 Each arm is tested against `pbt`: Welch's t-test, two-sided, on the test accuracy of the
-seeds that it got, with Holm's correction over all arms of the data set.
+seeds that it got, with Holm's correction over all arms of the data set that have two or
+more; an arm with one is only listed.
 """
 
 import csv
@@ -119,17 +120,22 @@ def table(rows):
     arms = {}
     for row in rows:
         arms.setdefault(row["arm"], []).append(row)
-    ready = {arm for arm, got in arms.items() if len(got) > 1}
 
     def scores(arm):
         return [100.0 * float(row["test_accuracy"]) for row in arms[arm]]
-    others = [arm for arm in arms if arm in ready and arm != "pbt"]
+    others = [arm for arm in arms if len(arms[arm]) > 1 and arm != "pbt"]
     p = dict(zip(others, holm([welch(scores(arm), scores("pbt")) for arm in others])))
     print("| arm | seeds | test accuracy, % | sd | least | most | test loss | budget | "
           "p against pbt |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for arm in sorted(ready, key=lambda arm: -mean_sd(scores(arm))[0]):
+    for arm in sorted(arms, key=lambda arm: (len(arms[arm]) == 1, -sum(scores(arm)) /
+                                             len(arms[arm]))):
         got = scores(arm)
+        if len(got) == 1:  # nothing to test
+            row = arms[arm][0]
+            print(f"| {arm} | 1 | {got[0]:.2f} | | | | {float(row['test_loss']):.4f} | "
+                  f"{int(row['budget']):,} | |")
+            continue
         mean, sd = mean_sd(got)
         loss = sum(float(row["test_loss"]) for row in arms[arm]) / len(got)
         budget = sum(int(row["budget"]) for row in arms[arm]) / len(got)

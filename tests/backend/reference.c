@@ -271,7 +271,8 @@ static void dropout(const struct pbt_layer_desc *d, const struct reference_io *i
     int64_t i = k / size, v = k % size;
     struct pbt_rng rng = pbt_rng_open(io->step->seed, io->step->member, PBT_RNG_DROPOUT,
                                       (uint64_t)io->step->step);
-    rng.block = (uint32_t)(d->stream * PBT_DROPOUT_BLOCKS + i * ((size + 3) / 4) + v / 4);
+    rng.block = (uint32_t)((int64_t)d->stream * PBT_DROPOUT_BLOCKS +
+                           i * ((size + 3) / 4) + v / 4);
     uint32_t word = 0;
     for (int64_t j = 0; j <= v % 4; j++) {
       word = pbt_rng_u32(&rng);

@@ -14,8 +14,9 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "base/text.h"  // struct pbt_text
-#include "job/hparam.h" // struct pbt_hparam
+#include "base/text.h"   // struct pbt_text
+#include "job/hparam.h"  // struct pbt_hparam
+#include "job/methods.h" // their kinds
 
 enum {
   PBT_JOB_PATH = 512,
@@ -60,28 +61,6 @@ enum pbt_metric {
 enum pbt_sense { PBT_MAXIMIZE, PBT_MINIMIZE };
 enum pbt_job_precision { PBT_JOB_FLOAT32, PBT_JOB_TF32, PBT_JOB_BF16 };
 enum pbt_backend_kind { PBT_BACKEND_AUTO, PBT_BACKEND_CPU, PBT_BACKEND_CUDA };
-enum pbt_exploit_kind {
-  PBT_EXPLOIT_TRUNCATION,
-  PBT_EXPLOIT_NONE,
-  PBT_EXPLOIT_TOURNAMENT,
-  PBT_EXPLOIT_TTEST,
-  PBT_EXPLOIT_MFPBT,
-  PBT_EXPLOIT_LTFB
-};
-enum pbt_guard_kind { PBT_GUARD_NONE, PBT_GUARD_WELCH, PBT_GUARD_DEXPBT };
-enum pbt_explore_kind {
-  PBT_EXPLORE_PERTURB,
-  PBT_EXPLORE_RESAMPLE,
-  PBT_EXPLORE_NONE,
-  PBT_EXPLORE_NORMAL,
-  PBT_EXPLORE_DE,
-  PBT_EXPLORE_SHADE,
-  PBT_EXPLORE_LSHADE,
-  PBT_EXPLORE_PB2,
-  PBT_EXPLORE_COSINE,
-  PBT_EXPLORE_STEP,
-  PBT_EXPLORE_REPLAY
-};
 enum pbt_who { PBT_WHO_COPIED, PBT_WHO_ALL };
 enum pbt_pairing { PBT_PAIR_RANDOM, PBT_PAIR_RANK, PBT_PAIR_MOD };
 enum pbt_copy { PBT_COPY_BOTH, PBT_COPY_WEIGHTS, PBT_COPY_HPARAMS, PBT_COPY_NONE };

@@ -25,14 +25,11 @@ static const char *const optimizer_word[] = {"sgd", "rmsprop", "adam", "adamw"};
 static const char *const decay_word[] = {"l2", "decoupled"};
 static const char *const class_weights_word[] = {"none", "balanced"};
 static const char *const kind_word[] = {"real", "log", "int", "choice"};
-static const char *const exploit_word[] = {"truncation", "none",  "tournament",
-                                           "ttest",      "mfpbt", "ltfb"};
-static const char *const guard_word[] = {"none", "welch", "dexpbt"};
+static const char *const exploit_word[] = {PBT_EXPLOIT_METHODS(PBT_METHOD_WORD)};
+static const char *const guard_word[] = {PBT_GUARD_METHODS(PBT_METHOD_WORD)};
 static const char *const pairing_word[] = {"random", "rank", "mod"};
 static const char *const copy_word[] = {"both", "weights", "hparams", "none"};
-static const char *const explore_word[] = {"perturb", "resample", "none",   "normal",
-                                           "de",      "shade",    "lshade", "pb2",
-                                           "cosine",  "step",     "replay"};
+static const char *const explore_word[] = {PBT_EXPLORE_METHODS(PBT_METHOD_WORD)};
 static const char *const who_word[] = {"copied", "all"};
 static const char *const bounds_word[] = {"clip", "reflect"};
 

@@ -375,11 +375,14 @@ static pbt_status check_schedule(const struct pbt_draft *draft) {
   const struct pbt_origin *origin = &draft->origin[pbt_key_index("explore.kind")];
   bool has_lr = false;
   for (int32_t i = 0; i < job->search.n; i++) {
-    has_lr = has_lr || strcmp(job->search.hparam[i].name, "lr") == 0;
+    const struct pbt_hparam *hparam = &job->search.hparam[i];
+    bool falls = hparam->kind == PBT_LOG || hparam->kind == PBT_REAL;
+    has_lr = has_lr || (falls && strcmp(hparam->name, "lr") == 0);
   }
   if (!has_lr) {
     return pbt_draft_fail(draft, origin,
-                          "cosine and step are schedules of lr: add [search.lr]");
+                          "cosine and step are schedules of lr: add a [search.lr] of "
+                          "kind \"log\" or \"real\"");
   }
   bool whole = job->budget.generations > 0 ||
                (job->budget.steps > 0 && job->ready.steps > 0) ||

@@ -131,8 +131,8 @@ pbt_status pbt_propose(const struct pbt_round *round, struct pbt_memory *memory,
     return PBT_OK;
   }
   const struct pbt_method *method[PBT_METHODS];
-  int n_method = pbt_methods_of(round->job, method);
-  for (int m = 0; m < n_method; m++) {
+  pbt_methods_of(round->job, method);
+  for (int m = 0; m < PBT_METHODS; m++) {
     if (method[m]->propose != NULL) {
       PBT_TRY(method[m]->propose(round, memory, plan, trial));
     }
@@ -156,8 +156,8 @@ pbt_status pbt_decide(const struct pbt_round *round, struct pbt_memory *memory,
     memset(plan[i].move, PBT_MOVE_NONE, sizeof plan[i].move);
   }
   const struct pbt_method *method[PBT_METHODS];
-  int n_method = pbt_methods_of(job, method);
-  for (int m = 0; m < n_method; m++) {
+  pbt_methods_of(job, method);
+  for (int m = 0; m < PBT_METHODS; m++) {
     if (method[m]->observe != NULL) {
       method[m]->observe(round, memory, plan);
     }
@@ -167,7 +167,7 @@ pbt_status pbt_decide(const struct pbt_round *round, struct pbt_memory *memory,
     return PBT_OK;
   }
   if (round->generation >= job->ready.burn_in && job->exploit.copy != PBT_COPY_NONE) {
-    for (int m = 0; m < n_method - 1; m++) { // exploit, then its guard
+    for (int m = 0; m < PBT_METHODS - 1; m++) { // exploit, then its guard
       PBT_TRY(method[m]->decide(round, memory, plan));
     }
   }
@@ -176,8 +176,8 @@ pbt_status pbt_decide(const struct pbt_round *round, struct pbt_memory *memory,
   name_events(round, plan);
   inherit_values(round, restarts, plan);
   choose_movers(round, plan);
-  PBT_TRY(method[n_method - 1]->decide(round, memory, plan));
-  for (int m = 0; m < n_method; m++) {
+  PBT_TRY(method[PBT_METHODS - 1]->decide(round, memory, plan));
+  for (int m = 0; m < PBT_METHODS; m++) {
     if (method[m]->settle != NULL) {
       method[m]->settle(round, memory, plan);
     }

@@ -8,7 +8,7 @@
  *
  * A job has one exploit method, one guard and one explore method; decide.c runs them in
  * this order, with the rules that no method may break in between.  To add one: a file in
- * exploit/, guard/ or explore/, a line in method_list.c, a word in job/keys.c.
+ * exploit/, guard/ or explore/ and a line in job/methods.h.
  */
 #ifndef PBT_PBT_METHOD_H
 #define PBT_PBT_METHOD_H
@@ -127,12 +127,13 @@ struct pbt_method {
 };
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind);
-const struct pbt_method *pbt_guard_method(enum pbt_guard_kind kind); // NULL: none
+const struct pbt_method *pbt_guard_method(enum pbt_guard_kind kind);
 const struct pbt_method *pbt_explore_method(enum pbt_explore_kind kind);
 
 enum { PBT_METHODS = 3 };
-/* The methods of a job, in the order in which they decide; returns how many. */
-int pbt_methods_of(const struct pbt_job *job, const struct pbt_method *method[]);
+/* The methods of a job, in the order in which they decide. */
+void pbt_methods_of(const struct pbt_job *job,
+                    const struct pbt_method *method[PBT_METHODS]);
 /* Does one of them propose? */
 bool pbt_has_trials(const struct pbt_job *job);
 /* Their tensors, at most PBT_METHODS * PBT_METHOD_TENSORS; returns how many. */

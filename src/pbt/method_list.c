@@ -1,4 +1,4 @@
-/* The tables of methods, in the order of their enums. */
+/* The methods, by their places in job/methods.h. */
 #include "base/text.h" // pbt_text_add
 #include "pbt/exploit/exploit.h"
 #include "pbt/explore/explore.h"
@@ -6,34 +6,12 @@
 
 #include <stdio.h>
 
-static const struct pbt_method *const exploit[] = {
-    [PBT_EXPLOIT_TRUNCATION] = &pbt_exploit_truncation,
-    [PBT_EXPLOIT_NONE] = &pbt_exploit_none,
-    [PBT_EXPLOIT_TOURNAMENT] = &pbt_exploit_tournament,
-    [PBT_EXPLOIT_TTEST] = &pbt_exploit_ttest,
-    [PBT_EXPLOIT_MFPBT] = &pbt_exploit_mfpbt,
-    [PBT_EXPLOIT_LTFB] = &pbt_exploit_ltfb,
-};
-
-static const struct pbt_method *const guard[] = {
-    [PBT_GUARD_NONE] = NULL,
-    [PBT_GUARD_WELCH] = &pbt_guard_welch,
-    [PBT_GUARD_DEXPBT] = &pbt_guard_dexpbt,
-};
-
-static const struct pbt_method *const explore[] = {
-    [PBT_EXPLORE_PERTURB] = &pbt_explore_perturb,
-    [PBT_EXPLORE_RESAMPLE] = &pbt_explore_resample,
-    [PBT_EXPLORE_NONE] = &pbt_explore_none,
-    [PBT_EXPLORE_NORMAL] = &pbt_explore_normal,
-    [PBT_EXPLORE_DE] = &pbt_explore_de,
-    [PBT_EXPLORE_SHADE] = &pbt_explore_shade,
-    [PBT_EXPLORE_LSHADE] = &pbt_explore_lshade,
-    [PBT_EXPLORE_PB2] = &pbt_explore_pb2,
-    [PBT_EXPLORE_COSINE] = &pbt_explore_cosine,
-    [PBT_EXPLORE_STEP] = &pbt_explore_step,
-    [PBT_EXPLORE_REPLAY] = &pbt_explore_replay,
-};
+#define EXPLOIT(NAME, name) &pbt_exploit_##name,
+#define GUARD(NAME, name) &pbt_guard_##name,
+#define EXPLORE(NAME, name) &pbt_explore_##name,
+static const struct pbt_method *const exploit[] = {PBT_EXPLOIT_METHODS(EXPLOIT)};
+static const struct pbt_method *const guard[] = {PBT_GUARD_METHODS(GUARD)};
+static const struct pbt_method *const explore[] = {PBT_EXPLORE_METHODS(EXPLORE)};
 
 const struct pbt_method *pbt_exploit_method(enum pbt_exploit_kind kind) {
   return exploit[kind];
@@ -47,21 +25,18 @@ const struct pbt_method *pbt_explore_method(enum pbt_explore_kind kind) {
   return explore[kind];
 }
 
-int pbt_methods_of(const struct pbt_job *job, const struct pbt_method *method[]) {
-  int n = 0;
-  method[n++] = exploit[job->exploit.kind];
-  if (guard[job->guard.kind] != NULL) {
-    method[n++] = guard[job->guard.kind];
-  }
-  method[n++] = explore[job->explore.kind];
-  return n;
+void pbt_methods_of(const struct pbt_job *job,
+                    const struct pbt_method *method[PBT_METHODS]) {
+  method[0] = exploit[job->exploit.kind];
+  method[1] = guard[job->guard.kind];
+  method[2] = explore[job->explore.kind];
 }
 
 bool pbt_has_trials(const struct pbt_job *job) {
   const struct pbt_method *method[PBT_METHODS];
-  int n = pbt_methods_of(job, method);
+  pbt_methods_of(job, method);
   bool has = false;
-  for (int m = 0; m < n; m++) {
+  for (int m = 0; m < PBT_METHODS; m++) {
     has = has || method[m]->propose != NULL;
   }
   return has;
@@ -69,8 +44,9 @@ bool pbt_has_trials(const struct pbt_job *job) {
 
 int pbt_method_tensors(const struct pbt_job *job, struct pbt_tensor tensor[]) {
   const struct pbt_method *method[PBT_METHODS];
-  int n_method = pbt_methods_of(job, method), n = 0;
-  for (int m = 0; m < n_method; m++) {
+  pbt_methods_of(job, method);
+  int n = 0;
+  for (int m = 0; m < PBT_METHODS; m++) {
     if (method[m]->tensors != NULL) {
       n += method[m]->tensors(job, tensor + n);
     }
@@ -103,10 +79,6 @@ static void describe(const char *table, const struct pbt_method *const method[],
                      struct pbt_text *text) {
   pbt_text_add(text, "%s.kind\n", table);
   for (size_t i = 0; i < n; i++) {
-    if (method[i] == NULL) {
-      pbt_text_add(text, "  %-12s nothing more is asked\n", "none");
-      continue;
-    }
     pbt_text_add(text, "  %-12s %s\n", method[i]->name, method[i]->what);
     if (method[i]->source[0] != '\0') {
       pbt_text_add(text, "  %-12s   %s\n", "", method[i]->source);

@@ -1,10 +1,11 @@
 /*
- * A million explores of each method that moves values by a plan of its own: PB2 (as many
- * as a few seconds allow), cosine, step, replay.  perturb, resample, normal and the
- * trials of differential evolution are in pbt_methods_test.c.
+ * A million explores of each method that moves values by a plan of its own: PB2 (fewer by
+ * default: unit.pb2_million asks for all), cosine, step, replay.  perturb, resample,
+ * normal and the trials of differential evolution are in pbt_methods_test.c.
  */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -58,33 +59,65 @@ static void score(struct population_world *world, struct pbt_rng *rng) {
   }
 }
 
-START_TEST(pb2_stays_legal_and_moves) {
+/* How many: PBT_EXPLORES, else as many as a few seconds allow. */
+static int64_t wanted(void) {
+  const char *text = getenv("PBT_EXPLORES");
+  return text != NULL ? atoll(text) : 40000;
+}
+
+/* A population of 4 to 20 members that remembers each one's last interval up to four,
+ * with 1 to 3 hyperparameters. */
+static struct pbt_job any_pb2(struct pbt_rng *rng) {
   struct pbt_job job = job_of(PBT_EXPLORE_PB2);
-  struct pbt_rng rng = pbt_rng_open(6, 0, PBT_RNG_TEST, 0);
-  struct population_world world;
-  world_reports_only(&job, &world);
-  int64_t explored = 0, same = 0;
-  for (int g = 0; g < 1500; g++) {
-    for (int i = 0; i < MEMBERS; i += 3) {
-      world.plan[i].value[1] = 0; // a real at 0 is no trap
-    }
-    struct pbt_step_plan before[MEMBERS];
-    memcpy(before, world.plan, sizeof before);
-    score(&world, &rng);
-    world_ok(world_decide(&world, g));
-    check_legal(&world);
-    for (int i = 0; i < MEMBERS; i++) {
-      bool alive = isfinite(world.report[i].fitness);
-      explored += alive;
-      same +=
-          alive && memcmp(before[i].value, world.plan[i].value, 3 * sizeof(double)) == 0;
-    }
+  job.seed = pbt_rng_u64(rng);
+  job.population.size = 4 + pbt_rng_below(rng, MEMBERS - 3);
+  job.explore.window = job.population.size * (1 + pbt_rng_below(rng, 4));
+  job.search.n = 1 + (int32_t)pbt_rng_below(rng, 3);
+  job.task.sense = (enum pbt_sense)pbt_rng_below(rng, 2);
+  return job;
+}
+
+/* Where the bound is often highest, and nothing leads further. */
+static bool in_a_corner(const struct pbt_job *job, const double value[]) {
+  bool corner = true;
+  for (int32_t h = 0; h < job->search.n; h++) {
+    double unit = pbt_hparam_to_unit(&job->search.hparam[h], value[h]);
+    corner = corner && (unit < 1e-12 || unit > 1 - 1e-12); // an exp of a log may round
   }
-  printf("%lld explores of pb2, %lld stayed where they were\n", (long long)explored,
-         (long long)same);
-  ck_assert_int_gt(explored, 25000);
-  ck_assert_int_lt(same, explored / 100); // the best place may be the one in force
-  world_close(&world);
+  return corner;
+}
+
+START_TEST(pb2_stays_legal_and_moves) {
+  struct pbt_rng rng = pbt_rng_open(6, 0, PBT_RNG_TEST, 0);
+  int64_t explored = 0, same = 0;
+  pbt_log_set_rank(1, 2, "quiet"); // info comes from rank 0 only
+  while (explored < wanted()) {
+    struct pbt_job job = any_pb2(&rng);
+    struct population_world world;
+    world_reports_only(&job, &world);
+    for (int g = 0; g < 100; g++) {
+      for (int64_t i = 0; i < world.n && job.search.n > 1; i += 3) {
+        world.plan[i].value[1] = 0; // a real at 0 is no trap
+      }
+      struct pbt_step_plan before[MEMBERS];
+      memcpy(before, world.plan, sizeof before);
+      score(&world, &rng);
+      world_ok(world_decide(&world, g));
+      check_legal(&world);
+      for (int64_t i = 0; i < world.n; i++) {
+        bool alive = isfinite(world.report[i].fitness);
+        explored += alive;
+        bool stayed = alive && memcmp(before[i].value, world.plan[i].value,
+                                      (size_t)job.search.n * sizeof(double)) == 0;
+        same += stayed && !in_a_corner(&job, world.plan[i].value);
+      }
+    }
+    world_close(&world);
+  }
+  printf("%lld explores of pb2, %lld stayed where they were, inside the bounds\n",
+         (long long)explored, (long long)same);
+  ck_assert_int_lt(same, explored / 200); // the best place may be the one in force
+  ck_assert_int_eq(pbt_mem_balance(), 0);
 }
 END_TEST
 
@@ -109,6 +142,36 @@ START_TEST(pb2_perturbs_until_it_knows_enough) {
     }
     world_close(&world);
   }
+}
+END_TEST
+
+/* Gains beyond every number cannot be learned from: members perturb as long as they are
+ * remembered, and learn again afterwards. */
+START_TEST(pb2_perturbs_where_it_cannot_factor) {
+  struct pbt_job job = job_of(PBT_EXPLORE_PB2);
+  job.explore.window = MEMBERS;
+  struct population_world world;
+  pbt_log_set_rank(1, 2, "quiet");
+  world_reports_only(&job, &world);
+  for (int g = 0; g < 6; g++) {
+    struct pbt_step_plan before[MEMBERS];
+    memcpy(before, world.plan, sizeof before);
+    for (int i = 0; i < MEMBERS; i++) {
+      world.report[i].fitness = g >= 3 || (g + i) % 2 == 0 ? 1e308 : -1e308;
+    }
+    world_ok(world_decide(&world, g));
+    check_legal(&world);
+    for (int i = 0; i < MEMBERS; i++) {
+      double from = pbt_hparam_to_unit(&job.search.hparam[2], before[i].value[2]);
+      double to = pbt_hparam_to_unit(&job.search.hparam[2], world.plan[i].value[2]);
+      bool perturbed = fabs(fabs(to - from) - 0.2) < 1e-9 || from + to < 0.2 + 1e-9 ||
+                       from + to > 1.8 - 1e-9; // or turned round at a bound
+      if (g < 4 && !perturbed) {
+        ck_abort_msg("generation %d: from %g to %g", g, from, to);
+      }
+    }
+  }
+  world_close(&world);
 }
 END_TEST
 
@@ -150,6 +213,31 @@ static void follow(enum pbt_explore_kind kind) {
   }
 }
 
+/* MF-PBT takes the weights of one and the values of another: the lr that falls on is the
+ * other's. */
+START_TEST(a_schedule_comes_with_the_values) {
+  struct pbt_job job = job_of(PBT_EXPLORE_STEP);
+  job.population.size = 16;
+  job.budget.generations = 100;
+  job.exploit.kind = PBT_EXPLOIT_MFPBT;
+  job.exploit.n_period = 2;
+  job.exploit.period[0] = 1;
+  job.exploit.period[1] = 2;
+  struct population_world world;
+  world_reports_only(&job, &world);
+  for (int i = 0; i < 16; i++) {
+    world.report[i].fitness = -i; // the fast ones are better
+  }
+  double fast = world.plan[0].value[0], slow = world.plan[8].value[0];
+  world_ok(world_decide(&world, 0));
+  world_ok(world_decide(&world, 1)); // the turn of both
+  ck_assert_int_eq(world.plan[13].donor, 0);
+  ck_assert_double_eq(world.plan[13].value[0], slow);
+  ck_assert_double_ne(fast, slow);
+  world_close(&world);
+}
+END_TEST
+
 START_TEST(cosine_falls_as_it_should) {
   follow(PBT_EXPLORE_COSINE);
 }
@@ -187,5 +275,6 @@ START_TEST(replay_follows_the_list_whatever_the_scores) {
 END_TEST
 
 PBT_TEST_MAIN("explores", pb2_stays_legal_and_moves, pb2_perturbs_until_it_knows_enough,
+              pb2_perturbs_where_it_cannot_factor, a_schedule_comes_with_the_values,
               cosine_falls_as_it_should, steps_fall_as_they_should,
               replay_follows_the_list_whatever_the_scores)

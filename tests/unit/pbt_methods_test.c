@@ -97,6 +97,7 @@ START_TEST(every_plan_of_every_method_is_a_function) {
     job.guard.kind = guards[k / COUNT(exploits) % COUNT(guards)];
     job.explore.kind = explores[k / COUNT(exploits) / COUNT(guards) % COUNT(explores)];
     job.explore.who = (enum pbt_who)pbt_rng_below(&rng, 2);
+    job.exploit.pairing = (enum pbt_pairing)pbt_rng_below(&rng, 3);
     job.task.sense = (enum pbt_sense)pbt_rng_below(&rng, 2);
     struct population_world world;
     world_reports_only(&job, &world);
@@ -312,6 +313,33 @@ START_TEST(the_guard_of_dexpbt_holds_copies_back_but_lets_values_move) {
 }
 END_TEST
 
+/* A rival may be the better one on a member's own part, and worse on the whole. */
+START_TEST(the_guard_of_dexpbt_lets_nobody_copy_what_is_worse) {
+  for (int sense = 0; sense < 2; sense++) {
+    struct pbt_job job = job_of(2);
+    job.exploit.kind = PBT_EXPLOIT_LTFB;
+    job.guard.kind = PBT_GUARD_DEXPBT;
+    job.task.sense = (enum pbt_sense)sense;
+    double sign = sense == PBT_MAXIMIZE ? 1 : -1;
+    struct population_world world;
+    world_reports_only(&job, &world);
+    for (int worse = 0; worse < 2; worse++) {
+      world.report[0].fitness = sign * (worse ? 4 : 1);
+      world.report[1].fitness = 2 * sign;
+      world_ok(world_propose(&world, worse));
+      for (int i = 0; i < 2; i++) { // both like 1 better
+        world.trial[i].parent = sign * i;
+        world.trial[i].fitness = sign * (1 - i);
+      }
+      world_ok(world_decide(&world, worse));
+      ck_assert_int_eq(world.plan[0].donor, worse ? 0 : 1);
+      ck_assert_int_eq(world.plan[1].donor, 1);
+    }
+    world_close(&world);
+  }
+}
+END_TEST
+
 START_TEST(the_guard_of_welch_wants_evidence) {
   struct pbt_job job = job_of(10);
   job.guard.kind = PBT_GUARD_WELCH;
@@ -369,20 +397,25 @@ START_TEST(mfpbt_evolves_each_part_at_its_period_and_lets_the_best_in) {
 }
 END_TEST
 
+/* Any member may have diverged, and a whole sub-population. */
 START_TEST(every_plan_of_mfpbt_is_a_function) {
   struct pbt_rng rng = pbt_rng_open(5, 0, PBT_RNG_TEST, 0);
-  struct pbt_job job = job_of_mfpbt();
-  struct population_world world;
-  world_reports_only(&job, &world);
-  for (int g = 0; g < 20000; g++) {
-    for (int i = 0; i < 16; i++) {
-      bool dead = pbt_rng_below(&rng, 5) == 0;
-      world.report[i].fitness = dead ? (double)NAN : (double)pbt_rng_below(&rng, 9);
+  for (int k = 0; k < COUNT(guards); k++) {
+    struct pbt_job job = job_of_mfpbt();
+    job.guard.kind = guards[k];
+    struct population_world world;
+    world_reports_only(&job, &world);
+    for (int g = 0; g < 20000; g++) {
+      uint32_t lost = pbt_rng_below(&rng, 6); // 0, 1: these eight
+      for (uint32_t i = 0; i < 16; i++) {
+        bool dead = pbt_rng_below(&rng, 5) == 0 || i / 8 == lost;
+        world.report[i].fitness = dead ? (double)NAN : (double)pbt_rng_below(&rng, 9);
+      }
+      world_ok(world_decide(&world, g));
+      check_plan(&world);
     }
-    world_ok(world_decide(&world, g));
-    check_plan(&world);
+    world_close(&world);
   }
-  world_close(&world);
 }
 END_TEST
 
@@ -479,6 +512,7 @@ PBT_TEST_MAIN("methods", every_plan_of_every_method_is_a_function,
               the_t_test_copies_what_is_surely_better_and_takes_its_history,
               the_t_test_follows_a_chain_to_its_end,
               the_guard_of_dexpbt_holds_copies_back_but_lets_values_move,
+              the_guard_of_dexpbt_lets_nobody_copy_what_is_worse,
               the_guard_of_welch_wants_evidence,
               mfpbt_evolves_each_part_at_its_period_and_lets_the_best_in,
               every_plan_of_mfpbt_is_a_function,

@@ -237,7 +237,7 @@ static void choose(const struct pbt_round *round, int64_t member, struct pbt_gp 
   memcpy(x, start[bound[1] > bound[0] ? 1 : 0], (size_t)(d + 2) * sizeof *x);
 }
 
-/* False if the matrix broke down on the way. */
+/* False if the matrix broke down on the way; who has moved by then does not any more. */
 static bool move_all(const struct pbt_round *round, const struct pb2 *pb2,
                      const struct range *score, struct pbt_gp *gp,
                      struct pbt_step_plan plan[]) {
@@ -256,6 +256,7 @@ static bool move_all(const struct pbt_round *round, const struct pb2 *pb2,
     }
     pbt_from_units(round->job, x + 2, plan[i].value);
     memset(plan[i].move, PBT_MOVE_PERTURBED, sizeof plan[i].move);
+    plan[i].moves = 0;
   }
   return true;
 }

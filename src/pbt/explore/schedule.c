@@ -65,7 +65,7 @@ static pbt_status follow(const struct pbt_round *round, struct pbt_memory *memor
     if (plan[i].donor == -1) {
       first[i] = plan[i].value[lr]; // newly drawn, from here on
     } else if (plan[i].donor != i && round->job->exploit.copy != PBT_COPY_WEIGHTS) {
-      first[i] = first[plan[i].donor];
+      first[i] = first[plan[i].values_of == -1 ? plan[i].donor : plan[i].values_of];
     }
   }
   for (int64_t i = 0; i < round->n; i++) {

@@ -32,7 +32,8 @@ static pbt_status decide(const struct pbt_round *round, struct pbt_memory *memor
       continue;
     }
     double score = round->report[donor].fitness;
-    double gain = fabs(score - round->report[i].fitness);
+    double gain = score - round->report[i].fitness;
+    gain = job->task.sense == PBT_MAXIMIZE ? gain : -gain;
     if (!(gain > least && gain > job->guard.gain * fabs(score))) {
       plan[i].donor = (int32_t)i;
       plan[i].moves = 1;

@@ -3,10 +3,11 @@
 #
 #   tests/aarch64.sh [BUILD-FOLDER]
 #
-# Wants gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user on this machine (Debian: apt-get install).  The
-# target's libraries (check, subunit, xxhash) are fetched as packages and unpacked in the
-# build folder; nothing of this machine is changed, and no rights are needed.  Where
-# something cannot be had it says what, and leaves with 77: skipped.
+# Takes some five minutes.  Wants gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user
+# on this machine (Debian: apt-get install).  The target's libraries (check, subunit,
+# xxhash) are fetched as packages and unpacked in the build folder; nothing of this machine
+# is changed, and no rights are needed.  Where something cannot be had it says what, and
+# leaves with 77: skipped.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -47,4 +48,4 @@ fetch() {
 cmake -S "$root/tests/aarch64" -B "$build/tests" -DPACKAGES="$packages" \
   -DCMAKE_TOOLCHAIN_FILE="$root/tests/aarch64/toolchain.cmake" -DCMAKE_BUILD_TYPE=Release >/dev/null
 cmake --build "$build/tests" -j "$(nproc)"
-ctest --test-dir "$build/tests" --output-on-failure --no-tests=error
+ctest --test-dir "$build/tests" --output-on-failure --no-tests=error -j "$(nproc)"

@@ -329,6 +329,15 @@ static pbt_status check_trials(const struct pbt_draft *draft) {
                           "de, shade and lshade need at least 4 members, not %lld",
                           (long long)job->population.size);
   }
+  int64_t steps = job->explore.trial_steps;
+  if (tries && job->ready.steps > 0 && steps >= job->ready.steps) { // epochs: known later
+    const struct pbt_origin *given = &draft->origin[pbt_key_index("explore.trial_steps")];
+    return pbt_draft_fail(draft, given->given ? given : origin,
+                          "a trial of %lld steps leaves nothing of an interval of %lld, "
+                          "whose last steps it is: set explore.trial_steps below "
+                          "ready.steps",
+                          (long long)steps, (long long)job->ready.steps);
+  }
   return PBT_OK;
 }
 

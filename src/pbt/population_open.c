@@ -201,8 +201,8 @@ static pbt_status resolve_lengths(struct pbt_population *population) {
   }
   if (pbt_trial_steps(job) >= population->interval) {
     return pbt_fail(PBT_ERR_DATA,
-                    "explore.trial_steps = %lld leaves nothing of an interval of %lld "
-                    "steps, whose last steps they are",
+                    "a trial of %lld steps leaves nothing of an interval of %lld, whose "
+                    "last steps it is: set explore.trial_steps below ready.epochs",
                     (long long)pbt_trial_steps(job), (long long)population->interval);
   }
   return PBT_OK;

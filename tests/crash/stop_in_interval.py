@@ -97,5 +97,5 @@ speed = steps_per_second()
 print(f"{speed:.0f} steps/s on each of {RANKS} ranks", flush=True)
 for kind in (signal.SIGUSR1, signal.SIGTERM):
     run_with(int(speed * options.seconds), kind, 2.0, finish=False)
-run_with(int(speed * 5), signal.SIGUSR1, 1.5, finish=True)
+run_with(int(speed * 5), signal.SIGUSR1, 0.5, finish=True)
 sys.exit(0)

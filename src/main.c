@@ -312,10 +312,10 @@ static bool asks_one_rank(const struct command *command) {
 }
 
 int main(int argc, char **argv) {
-  pbt_stop_catch_signals();
   static struct command command;
   pbt_status status = parse_command(argc, argv, &command);
   if (status == PBT_OK && !asks_one_rank(&command)) {
+    pbt_stop_catch_signals();
     pbt_stop_set_limit(command.max_seconds);
     return run_all_ranks(argc, argv, &command);
   }

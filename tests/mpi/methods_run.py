@@ -5,6 +5,7 @@ a kill and a resume on other ranks.
 Usage: methods_run.py PBT_MPI MPIEXEC [METHOD...]
 """
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,11 @@ DE = ["exploit.kind=none", "explore.trial_steps=4"]
 METHODS = {
     "truncation": [],
     "rank": ["exploit.pairing=rank"],
+    "mod": ["exploit.pairing=mod", "population.seeding=latin"],
+    "none": ["exploit.kind=none", "explore.kind=none", "population.seeding=grid"],
+    "mixed": ["explore.resample=0.5", "explore.who=all"],
+    "weights": ["exploit.copy=weights"],
+    "hparams": ["exploit.copy=hparams"],
     "tournament": ["exploit.kind=tournament"],
     "ttest": ["exploit.kind=ttest", "exploit.window=4", "exploit.level=0.3"],
     "welch": ["guard.kind=welch", "guard.window=3", "guard.level=0.2"],
@@ -51,6 +57,7 @@ METHODS = {
     "rfa": DE + ["explore.kind=shade", "explore.trial_batches=1"],
 }
 WITH_TRIALS = ("de", "shade", "lshade", "ltfb", "rfa")
+WITHOUT_COPIES = ("none", "hparams", "de", "shade", "lshade", "rfa", "cosine", "replay")
 SIZE = {"mfpbt": 16}
 ON_NETWORK = {
     "cosine": ["exploit.kind=none", "explore.kind=cosine"],
@@ -69,9 +76,8 @@ def settings(words):
     return [word for setting in words for word in ("--set", setting)]
 
 
-def killed_and_resumed(job, words, folder, ranks):
+def killed_and_resumed(ranks, job, out, words):
     """Rank 1 is killed at its 14th scoring; others go on from the last checkpoint."""
-    out = folder + "/killed"
     done = subprocess.run(command(2, job, "-o", out, *words), capture_output=True, text=True,
                           timeout=120, env=dict(os.environ, PBT_FAULT="evaluate:1:14:kill"))
     assert done.returncode != 0, done.stdout
@@ -79,55 +85,81 @@ def killed_and_resumed(job, words, folder, ranks):
     assert "resumed from checkpoint" in resumed.stdout, resumed.stdout
 
 
-def test(name, folder):
-    size = SIZE.get(name, 8)
+def same_everywhere(job, size, words, folder):
+    """The lineage, once all runs have left the same."""
+    for ranks in (1, 2, 5, size):
+        run(ranks, job, "-o", folder + "-%d" % ranks, *words)
+        same_runs(folder + "-1", folder + "-%d" % ranks)
+    killed_and_resumed(5, job, folder + "-killed", words)
+    same_runs(folder + "-1", folder + "-killed")
+    return lineage(folder + "-1")
+
+
+def write_job(folder, size):
     job = os.path.join(folder, "method.toml")
     with open(job, "w") as file:
         file.write(JOB.format(size=size))
-    words = settings(METHODS[name])
-    for ranks in (1, 2, 5, size):
-        run(ranks, job, "-o", folder + "/%d" % ranks, *words)
-        same_runs(folder + "/1", folder + "/%d" % ranks)
-    killed_and_resumed(job, words, folder, 5)
-    same_runs(folder + "/1", folder + "/killed")
-    if name in WITH_TRIALS:
-        net = settings(METHODS[name] + NETWORK + ["budget.generations=5"])
-        for ranks in (1, 3):
-            run(ranks, job, "-o", folder + "/net%d" % ranks, *net)
-        same_runs(folder + "/net1", folder + "/net3")
-        whole = net + settings({"ltfb": ["exploit.share=1"], "rfa": ["explore.trial_batches=0"]}.get(name, []))
-        if whole != net: # the part that is scored matters
-            run(1, job, "-o", folder + "/whole", *whole)
-            events = [lineage(folder + run)["event"] for run in ("/net1", "/whole")]
-            values = [lineage(folder + run)["hparam/lr"] for run in ("/net1", "/whole")]
-            assert (events[0] != events[1]).any() or (values[0] != values[1]).any(), name
+    return job
+
+
+def check_methods_work(name, found):
+    """What is the same everywhere is not the same because nothing happens."""
+    values = [found[key] for key in found if key.startswith("hparam/")]
+    assert any((value != value[0]).any() for value in values) == (name != "none"), name
+    copied = found["parent"] != np.arange(found["parent"].shape[1])
+    assert copied.any() == (name not in WITHOUT_COPIES), name
+    left = np.isfinite(found["fitness"]).sum(axis=1)
+    assert left[-1] == (4 if name == "lshade" else len(copied[0])), left
+
+
+def test(name, folder):
+    size = SIZE.get(name, 8)
+    job = write_job(folder, size)
+    check_methods_work(name, same_everywhere(job, size, settings(METHODS[name]), folder + "/toy"))
+    if name not in WITH_TRIALS:
+        return
+    net = settings(METHODS[name] + NETWORK + ["budget.generations=5"])
+    found = same_everywhere(job, size, net, folder + "/net")
+    whole = net + settings({"ltfb": ["exploit.share=1"], "rfa": ["explore.trial_batches=0"]}.get(name, []))
+    if whole != net: # the part that is scored matters
+        run(1, job, "-o", folder + "/whole", *whole)
+        other = lineage(folder + "/whole")
+        assert any((found[key] != other[key]).any() for key in ("event", "hparam/lr")), name
 
 
 def test_schedule(name, folder):
-    job = os.path.join(folder, "method.toml")
-    with open(job, "w") as file:
-        file.write(JOB.format(size=4))
+    job = write_job(folder, 8)
     words = settings(NETWORK + ON_NETWORK[name] + ["budget.generations=8"])
-    for ranks in (1, 3):
-        run(ranks, job, "-o", folder + "/%d" % ranks, *words)
-    same_runs(folder + "/1", folder + "/3")
-    killed_and_resumed(job, words, folder, 3)
-    same_runs(folder + "/1", folder + "/killed")
-    lr = lineage(folder + "/1")["hparam/lr"]
+    found = same_everywhere(job, 8, words, folder + "/net")
+    check_methods_work(name, found)
+    lr = found["hparam/lr"]
     if name == "replay":
         assert (lr.T == [0.1, 0.05] + 6 * [0.02]).all(), lr
-        smoothing = lineage(folder + "/1")["hparam/label_smoothing"]
+        smoothing = found["hparam/label_smoothing"]
         assert (smoothing.T == [0.1, 0, 0] + 5 * [0.05]).all(), smoothing
     if name == "cosine":
         assert (np.diff(lr, axis=0) <= 0).all(), lr
         assert np.allclose(lr[4], np.maximum(lr[0] / 2, 1e-3), rtol=1e-12), lr
 
 
+def test_list():
+    """Every method that --list names is tested here."""
+    text = run(1, "--list").stdout
+    used = " ".join(word for words in [*METHODS.values(), *ON_NETWORK.values()] for word in words)
+    used += " exploit.kind=truncation guard.kind=none explore.kind=perturb population.seeding=random"
+    for key, methods in re.findall(r"^(\S+)\n((?:  .*\n)+)", text, re.MULTILINE):
+        for method in re.findall(r"^  (\w+)", methods, re.MULTILINE):
+            assert re.search(r"%s=%s\b" % (re.escape(key), method), used), (key, method)
+
+
 def main():
-    for name in sys.argv[3:] or [*METHODS, *ON_NETWORK]:
+    for name in sys.argv[3:] or ["list", *METHODS, *ON_NETWORK]:
         with tempfile.TemporaryDirectory(prefix="pbt-") as folder:
             began = time.time()
-            (test if name in METHODS else test_schedule)(name, folder)
+            if name == "list":
+                test_list()
+            else:
+                (test if name in METHODS else test_schedule)(name, folder)
             print("ok  %-20s %5.1f s" % (name, time.time() - began), flush=True)
 
 

@@ -103,9 +103,9 @@ static inline void world_train(struct population_world *world) {
     struct pbt_train_report trained;
     struct pbt_scores scores;
     world_ok(task->ops->set_hparams(task, world->plan[i].value));
-    world_ok(task->ops->train(task, world->job->ready.steps, &trained));
+    world_ok(pbt_task_train(task, world->job->ready.steps, &trained));
     world_ok(
-        task->ops->evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
+        pbt_task_evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
     world->report[i].fitness = scores.accuracy;
   }
 }

@@ -13,8 +13,9 @@
  *
  * What changes from step to step (step number, hyperparameters) lies in backend memory in
  * a struct pbt_step, so that a backend may record a step once and replay it.  Calls may
- * be asynchronous: read(), and finish(), wait.  Every call is local; none may be used
- * from two threads at once.  Two batches of the same bytes give the same bits
+ * be asynchronous: read(), and finish(), wait, and several backends may be given work
+ * before any is waited for.  Every call is local; none may be used from two threads at
+ * once.  Two batches of the same bytes give the same bits
  * (ops->deterministic).  Sums run in a fixed order whatever the number of threads.
  *
  * Samples past `n` in the last block of lanes are padding: they may hold anything finite
@@ -219,6 +220,8 @@ enum pbt_precision {
   PBT_BF16  // ... to 7 bits
 };
 
+enum { PBT_BACKEND_QUEUE = 128 };
+
 /* The device that a backend computes on. */
 struct pbt_place {
   char device[64]; // "GPU-0a1b...", no other device has that name
@@ -255,6 +258,11 @@ struct pbt_backend_ops {
   /* Host memory to and from backend memory; on return the bytes are there. */
   pbt_status (*write)(struct pbt_backend *backend, void *to, const void *from, size_t n);
   pbt_status (*read)(struct pbt_backend *backend, void *to, const void *from, size_t n);
+  /* Within backend memory.  `from` is memory of `source`: this backend itself, or another
+   * of the same table and device.  It is read after what source was given to do so far,
+   * and before what it is given later. */
+  pbt_status (*copy)(struct pbt_backend *backend, void *to, struct pbt_backend *source,
+                     const void *from, size_t n);
   /* Waits for all work; a failure of earlier asynchronous work is reported here. */
   pbt_status (*finish)(struct pbt_backend *backend);
 
@@ -289,9 +297,10 @@ struct pbt_backend_ops {
   pbt_status (*loss)(struct pbt_backend *backend, const struct pbt_loss_io *io);
   pbt_status (*update)(struct pbt_backend *backend, const struct pbt_update_io *io);
 
-  /* Runs body(context) once for each of n steps, adding 1 to step->step after each.  A
-   * backend that records calls may run body fewer times: calls with the same `key` (not
-   * 0) must do the same work on the same memory, whatever lies in it. */
+  /* Runs body(context) once for each of n steps, adding 1 to step->step after each; up to
+   * PBT_BACKEND_QUEUE of them without waiting, where calls are asynchronous.  A backend
+   * that records calls may run body fewer times: calls with the same `key` (not 0) must
+   * do the same work on the same memory, whatever lies in it. */
   pbt_status (*repeat)(struct pbt_backend *backend, uint64_t key, int64_t n,
                        struct pbt_step *step, pbt_status (*body)(void *context),
                        void *context);

@@ -4,7 +4,9 @@
  * The ranks of the list form a binomial tree: position p has its parent at p without its
  * lowest set bit, and its children at p + 1, p + 2, p + 4, ... below that bit.  So a
  * donor of n receivers sends log2(n + 1) times instead of n times.  Bytes travel in
- * chunks, and a rank in the middle passes one on while the next arrives.
+ * chunks, and a rank in the middle passes one on while the next arrives.  Where the bytes
+ * live elsewhere, on a device, the donor fetches a chunk while the one before it is sent,
+ * and a receiver puts one away while the next arrives.
  *
  * Casts follow each other without a barrier.  Messages between two ranks keep their
  * order, and all who share casts call them in the same order, so the first cast that is
@@ -65,8 +67,17 @@ static pbt_status take(struct pbt_comm *comm, int parent, struct chunk chunk,
                            comm->world, request));
 }
 
+static pbt_status handle(const struct pbt_cast_part *part, size_t bytes, size_t i) {
+  size_t at = i * PBT_CHUNK_BYTES;
+  if (part == NULL || at >= bytes) {
+    return PBT_OK;
+  }
+  size_t left = bytes - at;
+  return part->handle(part->context, at, left < PBT_CHUNK_BYTES ? left : PBT_CHUNK_BYTES);
+}
+
 pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *data,
-                         size_t bytes) {
+                         size_t bytes, const struct pbt_cast_part *part) {
   PBT_TRY(pbt_fault("comm_cast", PBT_ERR_UNAVAILABLE));
   int position = position_of(rank, n, comm->rank);
   if (position < 0) {
@@ -79,6 +90,10 @@ pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *d
   if (tree.parent >= 0 && n_chunks > 0) {
     PBT_TRY(take(comm, tree.parent, chunk_at(data, bytes, 0), &arriving));
   }
+  const bool root = position == 0;
+  if (root) {
+    PBT_TRY(handle(part, bytes, 0));
+  }
   for (size_t i = 0; i < n_chunks; i++) {
     PBT_TRY(pbt_comm_wait(&arriving, 1));
     if (tree.parent >= 0 && i + 1 < n_chunks) {
@@ -89,6 +104,7 @@ pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *d
       PBT_TRY(PBT_MPI(MPI_Isend(chunk.data, chunk.bytes, MPI_BYTE, tree.child[c],
                                 PBT_TAG_CAST, comm->world, &leaving[c])));
     }
+    PBT_TRY(handle(part, bytes, root ? i + 1 : i));
     PBT_TRY(pbt_comm_wait(leaving, tree.n_children));
   }
   return PBT_OK;

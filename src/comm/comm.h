@@ -65,12 +65,20 @@ pbt_status pbt_comm_gather(struct pbt_comm *comm, const void *mine, size_t item_
                            int64_t n_items, void *all);
 pbt_status pbt_comm_barrier(struct pbt_comm *comm);
 
+/* What a rank does with a cast's bytes part by part, while other parts travel: rank[0]
+ * puts a part into `data` before it is sent, the others take it from there once it has
+ * come.  Every byte is in one part, and the parts come in order. */
+struct pbt_cast_part {
+  pbt_status (*handle)(void *context, size_t offset, size_t bytes);
+  void *context;
+};
 /* One rank's bytes to several others along a binomial tree, in chunks below 2^31 bytes.
- * rank[0] has the bytes in `data`, rank[1..n-1] (all different) get them there.  Called
- * by exactly the ranks listed, with the same list; all casts of an exchange are called in
- * the same order by all who take part. */
+ * rank[0] has the bytes in `data`, rank[1..n-1] (all different) get them there; `part`
+ * NULL: there is nothing to do with them on this rank.  Called by exactly the ranks
+ * listed, with the same list; all casts of an exchange are called in the same order by
+ * all who take part. */
 pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *data,
-                         size_t bytes);
+                         size_t bytes, const struct pbt_cast_part *part);
 
 /* Memory that the ranks of a node share.  Where they cannot, each rank gets a private
  * copy and rank 0 warns.  `fill` is true on the ranks that must fill it; after filling,

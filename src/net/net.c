@@ -185,6 +185,18 @@ pbt_status pbt_net_state_write(struct pbt_net *net, size_t offset, size_t bytes,
                                   bytes);
 }
 
+pbt_status pbt_net_state_copy(struct pbt_net *to, struct pbt_net *from) {
+  if (to->state.signature != from->state.signature) {
+    return PBT_BUG("a state copied into another kind of network");
+  }
+  return to->backend->ops->copy(to->backend, to->arena.memory, from->backend,
+                                from->arena.memory, from->state.travel_bytes);
+}
+
+void *pbt_net_state_address(struct pbt_net *net) {
+  return net->arena.memory;
+}
+
 void *pbt_net_state_map(struct pbt_net *net) {
   return net->backend->ops->host_memory ? net->arena.memory : NULL;
 }

@@ -111,6 +111,11 @@ const struct pbt_state *pbt_net_state(const struct pbt_net *net);
 pbt_status pbt_net_state_read(struct pbt_net *net, size_t offset, size_t bytes, void *to);
 pbt_status pbt_net_state_write(struct pbt_net *net, size_t offset, size_t bytes,
                                const void *from);
+/* The travelling part of from's state into to's, within backend memory: both of one spec,
+ * on backends that copy() accepts. */
+pbt_status pbt_net_state_copy(struct pbt_net *to, struct pbt_net *from);
+/* Where the image lies in backend memory.  Valid until close. */
+void *pbt_net_state_address(struct pbt_net *net);
 /* The image itself where the backend's memory is host memory and in canonical order, else
  * NULL.  Valid until close. */
 void *pbt_net_state_map(struct pbt_net *net);
@@ -127,6 +132,15 @@ pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
 /* Scores samples begin .. begin + count - 1 without touching the state. */
 pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *dataset,
                             int64_t begin, int64_t count, struct pbt_tally *tally);
+
+/* The same in two parts, so that several networks have work at a time: what begins may
+ * return before the work is done, and nothing else may be asked of this network until
+ * pbt_net_collect() has waited for it and set *tally. */
+pbt_status pbt_net_train_begin(struct pbt_net *net, const struct pbt_batch *batch,
+                               int64_t n_steps);
+pbt_status pbt_net_evaluate_begin(struct pbt_net *net, const struct pbt_dataset *dataset,
+                                  int64_t begin, int64_t count);
+pbt_status pbt_net_collect(struct pbt_net *net, struct pbt_tally *tally);
 
 /* Floating-point operations of one training step on n samples: forward, and backward at
  * twice as many. */

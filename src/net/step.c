@@ -3,7 +3,7 @@
  *
  * What changes from slice to slice goes to the backend in one struct pbt_step; the
  * member's own step count is copied from the arena into it before a slice and back after,
- * so that the image stays complete and holds nothing else.
+ * within backend memory, so that the image stays complete and nobody waits.
  */
 #include "net/internal.h"
 
@@ -113,24 +113,28 @@ static pbt_status clear_tally(struct pbt_net *net) {
   return net->backend->ops->write(net->backend, net->tally.memory, &zero, sizeof zero);
 }
 
-pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
-                         int64_t n_steps, struct pbt_tally *tally) {
+static pbt_status copy_count(struct pbt_net *net, void *to, const void *from) {
+  return net->backend->ops->copy(net->backend, to, net->backend, from, sizeof(int64_t));
+}
+
+pbt_status pbt_net_train_begin(struct pbt_net *net, const struct pbt_batch *batch,
+                               int64_t n_steps) {
   const struct pbt_backend_ops *ops = net->backend->ops;
   if (batch->n < 1 || batch->n > net->options.max_batch) {
     return PBT_BUG("a batch that the network was not opened for");
   }
-  size_t offset = pbt_net_step_tensor(net)->offset;
-  struct pbt_step step = {.seed = net->seed, .member = net->member, .hyper = net->hyper};
-  PBT_TRY(pbt_net_state_read(net, offset, sizeof step.step, &step.step));
+  const struct pbt_step step = {
+      .seed = net->seed, .member = net->member, .hyper = net->hyper};
+  void *kept = pbt_net_at(&net->arena, pbt_net_step_tensor(net)->offset);
+  void *counted = pbt_net_at(&net->step, offsetof(struct pbt_step, step));
   PBT_TRY(ops->write(net->backend, net->step.memory, &step, sizeof step));
+  PBT_TRY(copy_count(net, counted, kept));
   PBT_TRY(clear_tally(net));
   net->batch = *batch;
   net->batch.step = net->step.memory;
   PBT_TRY(ops->repeat(net->backend, batch_key(&net->batch), n_steps, net->step.memory,
                       train_step, net));
-  PBT_TRY(ops->read(net->backend, tally, net->tally.memory, sizeof *tally));
-  PBT_TRY(ops->read(net->backend, &step, net->step.memory, sizeof step));
-  return pbt_net_state_write(net, offset, sizeof step.step, &step.step);
+  return copy_count(net, kept, counted);
 }
 
 static pbt_status score_batch(void *context) {
@@ -150,8 +154,8 @@ static pbt_status score(struct pbt_net *net, int64_t first, int32_t n,
                                    net->step.memory, score_batch, net);
 }
 
-pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *dataset,
-                            int64_t begin, int64_t count, struct pbt_tally *tally) {
+pbt_status pbt_net_evaluate_begin(struct pbt_net *net, const struct pbt_dataset *dataset,
+                                  int64_t begin, int64_t count) {
   PBT_TRY(clear_tally(net));
   net->batch = (struct pbt_batch){
       .dataset = dataset, .begin = begin, .count = count, .step = net->step.memory};
@@ -160,10 +164,23 @@ pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *datas
   if (whole > 0) {
     PBT_TRY(score(net, 0, net->options.max_batch, whole));
   }
-  if (rest > 0) {
-    PBT_TRY(score(net, count - rest, rest, 1));
-  }
+  return rest > 0 ? score(net, count - rest, rest, 1) : PBT_OK;
+}
+
+pbt_status pbt_net_collect(struct pbt_net *net, struct pbt_tally *tally) {
   return net->backend->ops->read(net->backend, tally, net->tally.memory, sizeof *tally);
+}
+
+pbt_status pbt_net_train(struct pbt_net *net, const struct pbt_batch *batch,
+                         int64_t n_steps, struct pbt_tally *tally) {
+  PBT_TRY(pbt_net_train_begin(net, batch, n_steps));
+  return pbt_net_collect(net, tally);
+}
+
+pbt_status pbt_net_evaluate(struct pbt_net *net, const struct pbt_dataset *dataset,
+                            int64_t begin, int64_t count, struct pbt_tally *tally) {
+  PBT_TRY(pbt_net_evaluate_begin(net, dataset, begin, count));
+  return pbt_net_collect(net, tally);
 }
 
 double pbt_net_step_flops(const struct pbt_net *net, int32_t n) {

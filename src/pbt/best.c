@@ -3,7 +3,7 @@
 #include "base/fault.h"         // best_write
 #include "base/memory.h"        // images
 #include "pbt/rank.h"           // pbt_better
-#include "pbt/trial.h"          // pbt_score_of
+#include "pbt/interval.h"       // pbt_score_of
 #include "record/tensor_file.h" // the file's form
 
 #include <math.h>
@@ -163,7 +163,7 @@ static pbt_status score_on(struct pbt_task *task, const char *path, double test[
     status = pbt_model_load(path, task);
   }
   if (status == PBT_OK) {
-    status = ops->evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &scores);
+    status = pbt_task_evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &scores);
   }
   if (status == PBT_OK) {
     status = ops->state_write(task, 0, n, own);
@@ -218,9 +218,9 @@ static pbt_status evaluate_open(struct pbt_tensor_file *file, const struct pbt_j
   PBT_TRY_TO(done, status, load_into(file, task));
   PBT_TRY_TO(
       done, status,
-      ops->evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &validation));
+      pbt_task_evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &validation));
   PBT_TRY_TO(done, status,
-             ops->evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &test));
+             pbt_task_evaluate(task, PBT_SPLIT_TEST, (struct pbt_part){0}, &test));
   if (ops->split_size == NULL) { // a toy: no samples, one score
     printf("score %.6f\n", pbt_score_of(&validation, job->task.metric));
     goto done;

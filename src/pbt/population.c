@@ -15,156 +15,19 @@
 
 #include "base/clock.h"            // phase times
 #include "base/digest.h"           // agreement
-#include "base/fault.h"            // train, evaluate, disagree
+#include "base/fault.h"            // transfer
 #include "base/memory.h"           // the last gather
 #include "pbt/best.h"              // the winner so far
 #include "pbt/checkpoint.h"        // when due
 #include "pbt/decide.h"            // the plan
-#include "pbt/display.h"           // the bar
 #include "pbt/generation_record.h" // lineage
+#include "pbt/interval.h"          // training and scores
 #include "pbt/rank.h"              // order
 #include "pbt/transfer.h"          // donors to receivers
 #include "pbt/trial.h"             // values tried before the plan
 
 #include <math.h>
 #include <string.h>
-
-/* ---- train and score ---- */
-
-static pbt_status must_stop(struct pbt_population *population, bool *stop) {
-  if (population->stop == PBT_GO_ON) {
-    population->stop = pbt_stop_reason();
-    if (population->stop != PBT_GO_ON) {
-      PBT_TRY(pbt_comm_stop_ask(population->comm));
-    }
-  }
-  *stop = population->stop != PBT_GO_ON;
-  return *stop ? PBT_OK : pbt_comm_stop_asked(population->comm, stop);
-}
-
-/* The share of this rank's work in the generation that is done. */
-static double done_part(const struct pbt_population *population) {
-  int64_t done = 0, n = population->end - population->begin;
-  for (int64_t i = 0; i < n; i++) {
-    done += population->member[i].interval_steps;
-  }
-  return (double)done / (double)(n * pbt_steps_to_gather(population));
-}
-
-/* Slices end at fixed places of the interval, so that the sum of losses has one order. */
-static pbt_status train_member(struct pbt_population *population,
-                               struct pbt_member *member, bool *stop) {
-  const struct pbt_task_ops *ops = member->task->ops;
-  int64_t slice = ops->slice_steps == NULL ? 1 : ops->slice_steps(member->task);
-  const double *value = population->known.value + member->id * population->columns;
-  PBT_TRY(ops->set_hparams(member->task, value));
-  int64_t steps = pbt_steps_to_gather(population);
-  while (member->interval_steps < steps) {
-    PBT_TRY(must_stop(population, stop));
-    if (*stop) {
-      break;
-    }
-    int64_t left = steps - member->interval_steps;
-    struct pbt_train_report report = {0};
-    PBT_TRY(pbt_fault("train", PBT_ERR_INTERNAL));
-    PBT_TRY(ops->train(member->task, left < slice ? left : slice, &report));
-    member->interval_steps += report.n_steps;
-    member->n_sample += report.n_sample;
-    member->loss_sum += report.loss * (double)report.n_sample;
-    pbt_display_bar(population, done_part(population));
-  }
-  return PBT_OK;
-}
-
-double pbt_score_of(const struct pbt_scores *scores, enum pbt_metric metric) {
-  switch (metric) {
-  case PBT_METRIC_LOSS:
-    return scores->loss;
-  case PBT_METRIC_MACRO_F1:
-    return scores->macro_f1;
-  case PBT_METRIC_BALANCED_ACCURACY:
-    return scores->balanced_accuracy;
-  case PBT_METRIC_BALANCED_LOSS:
-    return scores->balanced_loss;
-  case PBT_METRIC_ACCURACY:
-    break;
-  }
-  return scores->accuracy;
-}
-
-static pbt_status score_member(struct pbt_population *population,
-                               struct pbt_member *member, struct pbt_report *report) {
-  struct pbt_scores scores = {0};
-  PBT_TRY(pbt_fault("evaluate", PBT_ERR_INTERNAL));
-  PBT_TRY(member->task->ops->evaluate(member->task, PBT_SPLIT_VALIDATION,
-                                      (struct pbt_part){0}, &scores));
-  PBT_TRY(pbt_member_digest(population, member, &report->digest));
-  report->loss = scores.loss;
-  report->accuracy = scores.accuracy;
-  report->macro_f1 = scores.macro_f1;
-  report->fitness = pbt_score_of(&scores, population->job->task.metric);
-  report->training_loss = member->loss_sum / (double)member->n_sample;
-  if (!isfinite(scores.loss) || !isfinite(report->training_loss)) {
-    report->fitness =
-        (double)NAN; // one rule for every metric: a broken loss is divergence
-  }
-  return PBT_OK;
-}
-
-/* Out of everything: it shows its state as it was when it retired. */
-static pbt_status sleep_on(struct pbt_population *population, struct pbt_member *member,
-                           struct pbt_report *report) {
-  report->asleep = 1;
-  report->steps = population->known.asleep[member->id] * population->interval;
-  report->fitness = report->loss = report->accuracy = (double)NAN;
-  report->macro_f1 = report->training_loss = (double)NAN;
-  return pbt_member_digest(population, member, &report->digest);
-}
-
-static pbt_status work_on(struct pbt_population *population, struct pbt_member *member,
-                          struct pbt_report *report) {
-  if (population->known.asleep != NULL && population->known.asleep[member->id] != 0) {
-    return sleep_on(population, member, report);
-  }
-  double before = pbt_seconds();
-  bool stop = false;
-  PBT_TRY(train_member(population, member, &stop));
-  double trained = pbt_seconds();
-  member->seconds[PBT_PHASE_TRAIN] += trained - before;
-  report->incomplete = member->interval_steps < pbt_steps_to_gather(population);
-  report->n_sample = member->n_sample;
-  report->steps = population->generation * population->interval + member->interval_steps;
-  if (!report->incomplete) {
-    PBT_TRY(score_member(population, member, report));
-  }
-  member->seconds[PBT_PHASE_EVALUATE] += pbt_seconds() - trained;
-  return PBT_OK;
-}
-
-/* This rank's members, one after the other; what goes wrong goes into their reports. */
-static void train_block(struct pbt_population *population) {
-  pbt_status status = population->trouble;
-  for (int64_t i = population->begin; i < population->end; i++) {
-    struct pbt_member *member = &population->member[i - population->begin];
-    struct pbt_report *report = &population->report[i];
-    *report = (struct pbt_report){.agreed = *population->known.agreed};
-    if (status == PBT_OK) {
-      status = work_on(population, member, report);
-      if (status != PBT_OK) {
-        pbt_context(status, "member %lld, generation %lld", (long long)i,
-                    (long long)population->generation);
-      }
-    }
-    report->status = status;
-    report->stop = (int16_t)population->stop;
-    report->train_seconds = member->seconds[PBT_PHASE_TRAIN];
-    report->evaluate_seconds = member->seconds[PBT_PHASE_EVALUATE];
-    if (pbt_fault("disagree", PBT_ERR_INTERNAL) != PBT_OK) {
-      pbt_error_clear();
-      report->agreed ^= 1;
-    }
-  }
-}
 
 /* ---- what the gather says ---- */
 
@@ -370,7 +233,7 @@ static pbt_status checkpoint_when_due(struct pbt_population *population) {
 }
 
 static pbt_status one_generation(struct pbt_population *population) {
-  train_block(population);
+  pbt_interval_run(population);
   PBT_TRY(gather(population));
   enum pbt_stop stop = stop_asked(population);
   if (any_incomplete(population)) {

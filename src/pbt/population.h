@@ -21,10 +21,14 @@
 #include "record/run_folder.h" // struct pbt_progress
 #include "task/task.h"         // struct pbt_task
 
+/* What a member is at between two gathers (interval.c). */
+enum pbt_work { PBT_RESTS, PBT_BEGINS, PBT_TRAINS, PBT_SCORES_ITSELF };
+
 /* One member on this rank. */
 struct pbt_member {
   int64_t id; // its number in the population
   struct pbt_task *task;
+  enum pbt_work work;     // what its task has under way
   int64_t interval_steps; // done in the running interval
   double loss_sum;        // over the samples of the running interval, in slice order
   int64_t n_sample;

@@ -5,9 +5,9 @@
  */
 #include "pbt/rival.h"
 
-#include "base/clock.h"  // seconds
-#include "base/memory.h" // room for the states
-#include "pbt/trial.h"   // pbt_score_of
+#include "base/clock.h"   // seconds
+#include "base/memory.h"  // room for the states
+#include "pbt/interval.h" // pbt_score_of
 
 #include <math.h>
 #include <string.h>
@@ -36,7 +36,7 @@ static pbt_status send_state(struct pbt_population *population, int64_t from,
     bytes = population->staging;
     PBT_TRY(read_state(population, from, bytes));
   }
-  return pbt_comm_cast(population->comm, rank, 2, bytes, travel_bytes(population));
+  return pbt_comm_cast(population->comm, rank, 2, bytes, travel_bytes(population), NULL);
 }
 
 static pbt_status fetch_for(struct pbt_population *population, int64_t to, int64_t from) {
@@ -51,7 +51,7 @@ static pbt_status fetch_for(struct pbt_population *population, int64_t to, int64
   }
   if (pbt_is_local(population, to)) {
     return pbt_comm_cast(population->comm, rank, 2, image_of(population, to),
-                         travel_bytes(population));
+                         travel_bytes(population), NULL);
   }
   return PBT_OK;
 }
@@ -86,7 +86,7 @@ static pbt_status score(struct pbt_population *population, struct pbt_member *me
   const struct pbt_trial *trial = &population->trial[member->id];
   const struct pbt_part part = {.begin = trial->begin, .count = trial->count};
   struct pbt_scores scores = {0};
-  PBT_TRY(member->task->ops->evaluate(member->task, PBT_SPLIT_VALIDATION, part, &scores));
+  PBT_TRY(pbt_task_evaluate(member->task, PBT_SPLIT_VALIDATION, part, &scores));
   *fitness = isfinite(scores.loss) ? pbt_score_of(&scores, population->job->task.metric)
                                    : (double)NAN;
   return PBT_OK;

@@ -2,9 +2,13 @@
  * The plan is known to every rank, so nobody has to be told what to send.  Donors are
  * taken in the order of their numbers by all who take part in a cast (the donor's rank
  * and every rank that owns a receiver), which makes the order of casts the same
- * everywhere and a deadlock impossible.  Where a task's state lies in host memory it is
- * sent and received in place: one member's state is one message.  Receivers that share a
- * rank with their donor, or with another receiver of it, copy in memory.
+ * everywhere and a deadlock impossible.
+ *
+ * On every rank that takes part one member holds the donor's state first: the donor
+ * itself, or the first receiver there.  Between holders the state travels by message, in
+ * place where MPI reaches it, else through the staging buffer, part by part, so that
+ * copies between device and host go on while other parts are under way.  The other
+ * receivers of a rank copy their holder's state, in memory or on the device.
  */
 #include "pbt/transfer.h"
 
@@ -48,32 +52,6 @@ pbt_status pbt_member_digest(struct pbt_population *population, struct pbt_membe
   return PBT_OK;
 }
 
-/* Every local receiver of `donor` takes the bytes, unless they arrived in its own place,
- * and is then digested as it lies. */
-static pbt_status settle(struct pbt_population *population, int32_t donor,
-                         const char *bytes) {
-  uint64_t sent = population->report[donor].digest;
-  for (int64_t i = population->begin; i < population->end; i++) {
-    if (i == donor || population->plan[i].donor != donor) {
-      continue;
-    }
-    struct pbt_member *member = local_member(population, i);
-    if (map_of(member) != bytes) {
-      PBT_TRY(member->task->ops->state_write(member->task, 0, travel_bytes(population),
-                                             bytes));
-    }
-    PBT_TRY(pbt_member_digest(population, member, &member->digest_after));
-    if (member->digest_after != sent) {
-      return pbt_fail(PBT_ERR_INTERNAL,
-                      "member %d's state reached member %lld damaged: sent %016llx, "
-                      "arrived %016llx",
-                      donor, (long long)i, (unsigned long long)sent,
-                      (unsigned long long)member->digest_after);
-    }
-  }
-  return PBT_OK;
-}
-
 /* rank[0]: the donor's; then each rank that owns a receiver, once, in order. */
 static int ranks_of(const struct pbt_population *population, int32_t donor, int rank[]) {
   int size = pbt_comm_size(population->comm);
@@ -93,23 +71,6 @@ static int ranks_of(const struct pbt_population *population, int32_t donor, int 
   return n;
 }
 
-/* Where the donor's bytes are, or shall arrive, on this rank; NULL: it takes no part. */
-static pbt_status place_of(struct pbt_population *population, int32_t donor,
-                           char **place) {
-  *place = NULL;
-  struct pbt_member *source = local_member(population, donor);
-  if (source != NULL) {
-    return state_bytes(population, source, place);
-  }
-  for (int64_t i = population->begin; i < population->end && *place == NULL; i++) {
-    if (population->plan[i].donor == donor) {
-      char *map = map_of(local_member(population, i));
-      *place = map != NULL ? map : population->staging;
-    }
-  }
-  return PBT_OK;
-}
-
 static bool has_receiver(const struct pbt_population *population, int32_t donor) {
   for (int64_t i = 0; i < population->n; i++) {
     if (i != donor && population->plan[i].donor == donor) {
@@ -119,17 +80,86 @@ static bool has_receiver(const struct pbt_population *population, int32_t donor)
   return false;
 }
 
+/* ---- between ranks ---- */
+
+/* One state on its way through the staging buffer. */
+struct passage {
+  struct pbt_population *population;
+  struct pbt_task *task;
+};
+
+static pbt_status fetch_part(void *context, size_t offset, size_t bytes) {
+  const struct passage *p = context;
+  return p->task->ops->state_read(p->task, offset, bytes,
+                                  p->population->staging + offset);
+}
+
+static pbt_status place_part(void *context, size_t offset, size_t bytes) {
+  const struct passage *p = context;
+  return p->task->ops->state_write(p->task, offset, bytes,
+                                   p->population->staging + offset);
+}
+
+static pbt_status cast(struct pbt_population *population, const struct pbt_member *holder,
+                       int32_t donor, const int rank[], int n) {
+  size_t bytes = travel_bytes(population);
+  char *map = map_of(holder);
+  if (map != NULL) {
+    return pbt_comm_cast(population->comm, rank, n, map, bytes, NULL);
+  }
+  struct passage passage = {.population = population, .task = holder->task};
+  const struct pbt_cast_part part = {
+      .handle = holder->id == donor ? fetch_part : place_part, .context = &passage};
+  return pbt_comm_cast(population->comm, rank, n, population->staging, bytes, &part);
+}
+
+/* ---- one donor ---- */
+
+/* NULL: this rank takes no part. */
+static struct pbt_member *holder_of(struct pbt_population *population, int32_t donor) {
+  struct pbt_member *holder = local_member(population, donor);
+  for (int64_t i = population->begin; i < population->end && holder == NULL; i++) {
+    if (population->plan[i].donor == donor) {
+      holder = local_member(population, i);
+    }
+  }
+  return holder;
+}
+
+/* Every local receiver has the state, and is digested as it lies. */
+static pbt_status settle(struct pbt_population *population, struct pbt_member *holder,
+                         int32_t donor) {
+  uint64_t sent = population->report[donor].digest;
+  for (int64_t i = population->begin; i < population->end; i++) {
+    if (i == donor || population->plan[i].donor != donor) {
+      continue;
+    }
+    struct pbt_member *member = local_member(population, i);
+    if (member != holder) {
+      PBT_TRY(member->task->ops->state_copy(member->task, holder->task));
+    }
+    PBT_TRY(pbt_member_digest(population, member, &member->digest_after));
+    if (member->digest_after != sent) {
+      return pbt_fail(PBT_ERR_INTERNAL,
+                      "member %d's state reached member %lld damaged: sent %016llx, "
+                      "arrived %016llx",
+                      donor, (long long)i, (unsigned long long)sent,
+                      (unsigned long long)member->digest_after);
+    }
+  }
+  return PBT_OK;
+}
+
 static pbt_status cast_one(struct pbt_population *population, int32_t donor, int rank[]) {
-  char *place = NULL;
-  PBT_TRY(place_of(population, donor, &place));
-  if (place == NULL) {
+  struct pbt_member *holder = holder_of(population, donor);
+  if (holder == NULL) {
     return PBT_OK;
   }
   int n = ranks_of(population, donor, rank);
   if (n > 1) {
-    PBT_TRY(pbt_comm_cast(population->comm, rank, n, place, travel_bytes(population)));
+    PBT_TRY(cast(population, holder, donor, rank, n));
   }
-  return settle(population, donor, place);
+  return settle(population, holder, donor);
 }
 
 static pbt_status start_afresh(struct pbt_population *population) {

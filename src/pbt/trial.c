@@ -12,6 +12,7 @@
 #include "base/clock.h"   // seconds
 #include "base/memory.h"  // the state in between
 #include "pbt/decide.h"   // pbt_propose
+#include "pbt/interval.h" // pbt_score_of
 #include "pbt/rival.h"    // weights of others
 #include "pbt/transfer.h" // pbt_member_digest
 
@@ -39,10 +40,10 @@ static pbt_status run_with(struct pbt_population *population, struct pbt_member 
   struct pbt_train_report trained = {0};
   struct pbt_scores scores = {0};
   PBT_TRY(ops->set_hparams(member->task, value));
-  PBT_TRY(ops->train(member->task, pbt_trial_steps(job), &trained));
+  PBT_TRY(pbt_task_train(member->task, pbt_trial_steps(job), &trained));
   const struct pbt_trial *trial = &population->trial[member->id];
   const struct pbt_part part = {.begin = trial->begin, .count = trial->count};
-  PBT_TRY(ops->evaluate(member->task, PBT_SPLIT_VALIDATION, part, &scores));
+  PBT_TRY(pbt_task_evaluate(member->task, PBT_SPLIT_VALIDATION, part, &scores));
   *fitness = isfinite(scores.loss) && isfinite(trained.loss)
                  ? pbt_score_of(&scores, job->task.metric)
                  : (double)NAN;

@@ -23,7 +23,4 @@ pbt_status pbt_trials_run(struct pbt_population *population,
  */
 pbt_status pbt_trials_settle(struct pbt_population *population);
 
-/* The job's metric (population.c). */
-double pbt_score_of(const struct pbt_scores *scores, enum pbt_metric metric);
-
 #endif

@@ -1,13 +1,13 @@
 /*
  * task.h - everything that population based training needs to know about a workload.
- * Version 2.
+ * Version 3.
  *
  * A task is one member's network, optimiser, data and random streams, or anything else
  * that trains, scores and has a state.  pbt/population.c drives it in this order and no
  * other:
  *
- *     open -> ( set_hparams -> train in slices -> evaluate -> [state rewritten] )* ->
- * close
+ *     open -> ( set_hparams -> train in slices -> evaluate -> [state rewritten] )*
+ *          -> close
  *
  * Three promises keep the loop, the transfer and the checkpoint ignorant of networks:
  *
@@ -16,8 +16,13 @@
  *      signature and training goes on; bit for bit, if the backend is deterministic.
  *   3. state() is frozen.  From open() to close() it lists the same tensors.
  *
- * A diverged model is no error: train() returns PBT_OK with a mean loss of NaN and
- * evaluate() stores NaN, which ranks below every number.  Any other status means that
+ * Training and scoring come in two calls, `begin` and `end`, because members of one rank
+ * may share a device that computes while the host goes on: the loop begins work on all of
+ * them before it waits for any.  A task without such a device does its work in `begin`.
+ * Between the two nothing else is asked of the task.
+ *
+ * A diverged model is no error: train_end() returns PBT_OK with a mean loss of NaN and
+ * evaluate_end() stores NaN, which ranks below every number.  Any other status means that
  * this rank cannot go on.
  */
 #ifndef PBT_TASK_TASK_H
@@ -32,7 +37,7 @@
 #include "data/data.h"   // enum pbt_split
 #include "job/job.h"     // struct pbt_job
 
-enum { PBT_TASK_VERSION = 2 };
+enum { PBT_TASK_VERSION = 3 };
 
 /* What open() is given.  Borrowed: all of it outlives the task. */
 struct pbt_task_env {
@@ -80,17 +85,18 @@ struct pbt_task_ops {
    * own step count stays. */
   pbt_status (*restart)(struct pbt_task *task, uint64_t restart);
 
-  /* value[i] belongs to job->search.hparam[i]; takes effect at the next train(). */
+  /* value[i] belongs to job->search.hparam[i]; takes effect at the next train_begin(). */
   pbt_status (*set_hparams)(struct pbt_task *task, const double value[]);
 
-  /* n_steps optimiser steps; train(a) then train(b) equals train(a + b). */
-  pbt_status (*train)(struct pbt_task *task, int64_t n_steps,
-                      struct pbt_train_report *report);
+  /* n_steps optimiser steps; a then b of them equal a + b. */
+  pbt_status (*train_begin)(struct pbt_task *task, int64_t n_steps);
+  pbt_status (*train_end)(struct pbt_task *task, struct pbt_train_report *report);
 
   /* Scores a part of a split; PBT_ERR_INTERNAL if it reaches beyond the split.  Leaves
    * the state's bytes unchanged. */
-  pbt_status (*evaluate)(struct pbt_task *task, enum pbt_split split,
-                         struct pbt_part part, struct pbt_scores *scores);
+  pbt_status (*evaluate_begin)(struct pbt_task *task, enum pbt_split split,
+                               struct pbt_part part);
+  pbt_status (*evaluate_end)(struct pbt_task *task, struct pbt_scores *scores);
 
   /* Borrowed until close. */
   const struct pbt_state *(*state)(const struct pbt_task *task);
@@ -98,6 +104,9 @@ struct pbt_task_ops {
   pbt_status (*state_read)(struct pbt_task *task, size_t offset, size_t bytes, void *to);
   pbt_status (*state_write)(struct pbt_task *task, size_t offset, size_t bytes,
                             const void *from);
+  /* The travelling head of from's state into to's, in whatever memory they lie: both were
+   * opened by this process for the same job. */
+  pbt_status (*state_copy)(struct pbt_task *to, struct pbt_task *from);
 
   /* OPTIONAL */
   /* The image itself where it lies in host memory, valid until close; NULL: only
@@ -128,6 +137,20 @@ struct pbt_task_ops {
    * classes), as "key = value" lines in caller's memory.  NULL: none. */
   pbt_status (*model_facts)(const struct pbt_task *task, struct pbt_text *text);
 };
+
+/* Begun and ended. */
+static inline pbt_status pbt_task_train(struct pbt_task *task, int64_t n_steps,
+                                        struct pbt_train_report *report) {
+  PBT_TRY(task->ops->train_begin(task, n_steps));
+  return task->ops->train_end(task, report);
+}
+
+static inline pbt_status pbt_task_evaluate(struct pbt_task *task, enum pbt_split split,
+                                           struct pbt_part part,
+                                           struct pbt_scores *scores) {
+  PBT_TRY(task->ops->evaluate_begin(task, split, part));
+  return task->ops->evaluate_end(task, scores);
+}
 
 /* The table of a kind of task (task/task_list.c). */
 const struct pbt_task_ops *pbt_task_find(enum pbt_task_kind kind);

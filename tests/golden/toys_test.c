@@ -221,10 +221,10 @@ START_TEST(constant_and_linear_schedules_end_where_they_must) {
     for (int i = 0; i < 50; i++) {
       double h = list[k].from + (list[k].to - list[k].from) * i / 50.0;
       ck_ok(task->ops->set_hparams(task, &h));
-      ck_ok(task->ops->train(task, 13, &trained)); // slices do not matter
-      ck_ok(task->ops->train(task, 7, &trained));
+      ck_ok(pbt_task_train(task, 13, &trained)); // slices do not matter
+      ck_ok(pbt_task_train(task, 7, &trained));
     }
-    ck_ok(task->ops->evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
+    ck_ok(pbt_task_evaluate(task, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &scores));
     ck_assert_double_eq_tol(scores.accuracy, list[k].q, list[k].q > 1 ? 5e-6 : 5e-4);
     task->ops->close(task);
   }

@@ -36,7 +36,7 @@ static bool cast_arrives(const int list[], int n, char *data, size_t bytes, int 
   if (place == 0) {
     fill(data, bytes, salt);
   }
-  if (place >= 0 && pbt_comm_cast(comm, list, n, data, bytes) != PBT_OK) {
+  if (place >= 0 && pbt_comm_cast(comm, list, n, data, bytes, NULL) != PBT_OK) {
     return false;
   }
   return (place < 0 || filled(data, bytes, salt)) && data[bytes] == 0;
@@ -68,6 +68,112 @@ START_TEST(lengths_around_the_chunk) {
     all_true(cast_arrives(list, size, data, length[l], (int)l));
   }
   free(data);
+}
+END_TEST
+
+/* ---- bytes that live elsewhere ---- */
+
+/* What this rank did: p part handled, s sent, r asked for, w waited for. */
+static char order[200];
+static bool keep_order;
+
+static void did(char what) {
+  size_t n = strlen(order);
+  if (keep_order && n + 1 < sizeof order) {
+    order[n] = what;
+  }
+}
+
+int MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag,
+              MPI_Comm world, MPI_Request *request) {
+  did('s');
+  return PMPI_Isend(data, count, type, to, tag, world, request);
+}
+
+int MPI_Irecv(void *data, int count, MPI_Datatype type, int from, int tag, MPI_Comm world,
+              MPI_Request *request) {
+  did('r');
+  return PMPI_Irecv(data, count, type, from, tag, world, request);
+}
+
+int MPI_Testall(int n, MPI_Request request[], int *flag, MPI_Status status[]) {
+  bool any = false;
+  for (int i = 0; i < n; i++) {
+    any = any || request[i] != MPI_REQUEST_NULL;
+  }
+  int code = PMPI_Testall(n, request, flag, status);
+  if (any && *flag) {
+    did('w');
+  }
+  return code;
+}
+
+/* A device: a memory of its own, behind `data`. */
+struct elsewhere {
+  char *data, *device;
+  size_t done;
+  bool fetches;
+};
+
+static pbt_status move_part(void *context, size_t offset, size_t bytes) {
+  struct elsewhere *e = context;
+  did('p');
+  if (offset != e->done) {
+    return PBT_BUG("a part out of order");
+  }
+  e->done += bytes;
+  if (e->fetches) {
+    memcpy(e->data + offset, e->device + offset, bytes);
+  } else {
+    memcpy(e->device + offset, e->data + offset, bytes);
+  }
+  return PBT_OK;
+}
+
+START_TEST(parts_move_while_others_travel) {
+  const size_t chunk = 4 << 20;
+  const size_t length[] = {0, 1, chunk, 3 * chunk, 3 * chunk + 5};
+  struct elsewhere e = {.data = calloc(4, chunk), .device = calloc(4, chunk)};
+  int list[8];
+  for (int i = 0; i < size; i++) {
+    list[i] = (i + 1) % size;
+  }
+  e.fetches = place_of(list, size) == 0;
+  for (size_t l = 0; l < sizeof length / sizeof *length; l++) {
+    const struct pbt_cast_part part = {.handle = move_part, .context = &e};
+    memset(e.data, 0, 4 * chunk);
+    memset(e.device, 0, 4 * chunk);
+    if (e.fetches) {
+      fill(e.device, length[l], (int)l);
+    }
+    e.done = 0;
+    memset(order, 0, sizeof order);
+    keep_order = true;
+    pbt_status status = pbt_comm_cast(comm, list, size, e.data, length[l], &part);
+    keep_order = false;
+    all_ok(status);
+    all_true(e.done == length[l] && filled(e.device, length[l], (int)l));
+    if (length[l] == 3 * chunk && size == 2) {
+      all_true(strcmp(order, e.fetches ? "pspwspwsw" : "rwrpwrpwp") == 0);
+    }
+    if (length[l] == 3 * chunk &&
+        size == 3) { // the root has two children, no one passes on
+      all_true(strcmp(order, e.fetches ? "psspwsspwssw" : "rwrpwrpwp") == 0);
+    }
+  }
+  free(e.data);
+  free(e.device);
+}
+END_TEST
+
+START_TEST(a_part_that_fails_is_reported) {
+  struct elsewhere e = {.done = 7};
+  const struct pbt_cast_part part = {.handle = move_part, .context = &e};
+  char byte = 0;
+  pbt_error_clear();
+  all_true(pbt_comm_cast(comm, &rank, 1, &byte, 1, &part) == PBT_ERR_INTERNAL);
+  all_true(strstr(pbt_error(), "out of order") != NULL);
+  pbt_error_clear();
 }
 END_TEST
 
@@ -106,7 +212,7 @@ START_TEST(a_rank_not_listed_is_a_bug) {
   }
   list[rank] = -1; // local: nobody else is asked
   pbt_error_clear();
-  all_true(pbt_comm_cast(comm, list, size, &byte, 1) == PBT_ERR_INTERNAL);
+  all_true(pbt_comm_cast(comm, list, size, &byte, 1, NULL) == PBT_ERR_INTERNAL);
   all_true(strstr(pbt_error(), "does not list it") != NULL);
   pbt_error_clear();
 }
@@ -119,11 +225,12 @@ START_TEST(a_cast_does_not_allocate) {
     list[i] = i;
   }
   int64_t before = pbt_mem_calls();
-  all_ok(pbt_comm_cast(comm, list, size, &byte, 1));
+  all_ok(pbt_comm_cast(comm, list, size, &byte, 1, NULL));
   all_true(pbt_mem_calls() == before);
 }
 END_TEST
 
 PBT_MPI_TEST_MAIN("comm_cast", every_root_and_every_number_of_receivers,
-                  lengths_around_the_chunk, casts_of_one_exchange_do_not_mix,
+                  lengths_around_the_chunk, parts_move_while_others_travel,
+                  a_part_that_fails_is_reported, casts_of_one_exchange_do_not_mix,
                   a_rank_not_listed_is_a_bug, a_cast_does_not_allocate)

@@ -52,7 +52,7 @@ static struct pbt_task *open_task(double shift, double flip) {
 
 static void train(struct pbt_task *task, int64_t steps) {
   struct pbt_train_report report;
-  ck_ok(ops->train(task, steps, &report));
+  ck_ok(pbt_task_train(task, steps, &report));
 }
 
 static bool same_state(struct pbt_task *a, struct pbt_task *b) {
@@ -104,9 +104,9 @@ START_TEST(each_value_tells_in_training_and_none_in_scoring) {
   train(other, 20);
   ck_assert(!same_state(some, other));
   struct pbt_scores before, after;
-  ck_ok(ops->evaluate(some, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &before));
+  ck_ok(pbt_task_evaluate(some, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &before));
   ck_ok(ops->set_hparams(some, (double[]){4, 1}));
-  ck_ok(ops->evaluate(some, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &after));
+  ck_ok(pbt_task_evaluate(some, PBT_SPLIT_VALIDATION, (struct pbt_part){0}, &after));
   ck_assert_double_eq(before.loss, after.loss);
   ops->close(some);
   ops->close(other);

@@ -69,16 +69,15 @@ static struct pbt_task *open_task(struct world *world, uint32_t member) {
 
 static double train(struct world *world, struct pbt_task *task, int64_t steps) {
   struct pbt_train_report report;
-  ck_ok(world->ops->train(task, steps, &report));
+  ck_ok(pbt_task_train(task, steps, &report));
   ck_assert_int_eq(report.n_steps, steps);
   ck_assert_int_eq(report.n_sample, steps * world->job.optimizer.batch_size);
   return report.loss;
 }
 
-static struct pbt_scores score(struct world *world, struct pbt_task *task,
-                               enum pbt_split split) {
+static struct pbt_scores score(struct pbt_task *task, enum pbt_split split) {
   struct pbt_scores scores;
-  ck_ok(world->ops->evaluate(task, split, (struct pbt_part){0}, &scores));
+  ck_ok(pbt_task_evaluate(task, split, (struct pbt_part){0}, &scores));
   return scores;
 }
 
@@ -100,20 +99,20 @@ static bool same_image(struct world *world, struct pbt_task *a, struct pbt_task 
 START_TEST(it_learns_and_scores_each_split) {
   struct world world = open_world();
   struct pbt_task *task = open_task(&world, 0);
-  struct pbt_scores before = score(&world, task, PBT_SPLIT_VALIDATION);
+  struct pbt_scores before = score(task, PBT_SPLIT_VALIDATION);
   double first = train(&world, task, 20), later = 0;
   for (int i = 0; i < 8; i++) {
     later = train(&world, task, 20);
   }
-  struct pbt_scores after = score(&world, task, PBT_SPLIT_VALIDATION);
+  struct pbt_scores after = score(task, PBT_SPLIT_VALIDATION);
   ck_assert_double_lt(later, 0.6 * first);
   ck_assert_double_lt(after.loss, before.loss);
   ck_assert_double_gt(after.accuracy, 0.5);
   ck_assert_double_lt(fabs(after.macro_f1 - after.accuracy), 0.1);
   ck_assert_int_eq(after.count, 200);
-  ck_assert_int_eq(score(&world, task, PBT_SPLIT_TRAIN).count, 800);
-  ck_assert_int_eq(score(&world, task, PBT_SPLIT_TEST).count, 200);
-  ck_assert_double_gt(score(&world, task, PBT_SPLIT_TRAIN).accuracy, after.accuracy);
+  ck_assert_int_eq(score(task, PBT_SPLIT_TRAIN).count, 800);
+  ck_assert_int_eq(score(task, PBT_SPLIT_TEST).count, 200);
+  ck_assert_double_gt(score(task, PBT_SPLIT_TRAIN).accuracy, after.accuracy);
   ck_assert_double_eq(world.ops->epoch_steps(task), 16.0);
   world.ops->close(task);
   close_world(&world);
@@ -123,17 +122,17 @@ END_TEST
 START_TEST(a_split_can_be_scored_in_parts) {
   struct world world = open_world();
   struct pbt_task *task = open_task(&world, 0);
-  struct pbt_scores whole = score(&world, task, PBT_SPLIT_VALIDATION), part, rest, none;
+  struct pbt_scores whole = score(task, PBT_SPLIT_VALIDATION), part, rest, none;
   const enum pbt_split split = PBT_SPLIT_VALIDATION;
-  ck_ok(world.ops->evaluate(task, split, (struct pbt_part){0, 77}, &part));
-  ck_ok(world.ops->evaluate(task, split, (struct pbt_part){.begin = 77}, &rest));
+  ck_ok(pbt_task_evaluate(task, split, (struct pbt_part){0, 77}, &part));
+  ck_ok(pbt_task_evaluate(task, split, (struct pbt_part){.begin = 77}, &rest));
   ck_assert_int_eq(part.count, 77);
   ck_assert_int_eq(rest.count, world.ops->split_size(task, split) - 77);
   double sum = part.loss * 77 + rest.loss * (double)rest.count;
   ck_assert_double_eq_tol(sum, whole.loss * (double)whole.count, 1e-9);
-  ck_fails(world.ops->evaluate(task, split, (struct pbt_part){0, 201}, &none),
+  ck_fails(pbt_task_evaluate(task, split, (struct pbt_part){0, 201}, &none),
            PBT_ERR_INTERNAL, "beyond its split");
-  ck_fails(world.ops->evaluate(task, split, (struct pbt_part){200, 0}, &none),
+  ck_fails(pbt_task_evaluate(task, split, (struct pbt_part){200, 0}, &none),
            PBT_ERR_INTERNAL, "beyond its split");
   world.ops->close(task);
   close_world(&world);
@@ -146,8 +145,8 @@ START_TEST(slices_add_up_and_scoring_between_them_changes_nothing) {
   ck_assert(same_image(&world, a, b));
   train(&world, a, 30);
   train(&world, b, 11);
-  struct pbt_scores once = score(&world, b, PBT_SPLIT_VALIDATION);
-  struct pbt_scores twice = score(&world, b, PBT_SPLIT_VALIDATION);
+  struct pbt_scores once = score(b, PBT_SPLIT_VALIDATION);
+  struct pbt_scores twice = score(b, PBT_SPLIT_VALIDATION);
   ck_assert_mem_eq(&once, &twice, sizeof once);
   train(&world, b, 19);
   ck_assert(same_image(&world, a, b));
@@ -262,7 +261,7 @@ START_TEST(divergence_is_nan_and_no_error) {
   struct pbt_task *task = open_task(&world, 0);
   ck_ok(world.ops->set_hparams(task, (double[]){1e6, 2}));
   ck_assert(isnan(train(&world, task, 40)));
-  struct pbt_scores scores = score(&world, task, PBT_SPLIT_VALIDATION);
+  struct pbt_scores scores = score(task, PBT_SPLIT_VALIDATION);
   ck_assert(isnan(scores.loss) && isnan(scores.accuracy) && isnan(scores.macro_f1));
   ck_assert_int_eq(scores.count, 200);
   ck_ok(world.ops->restart(task, 1)); // and it can be helped

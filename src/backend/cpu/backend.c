@@ -125,11 +125,17 @@ static void release_cpu(struct pbt_backend *backend, void *memory) {
   pbt_mem_free(memory);
 }
 
-static pbt_status copy_cpu(struct pbt_backend *backend, void *to, const void *from,
+static pbt_status move_cpu(struct pbt_backend *backend, void *to, const void *from,
                            size_t n) {
   (void)backend;
   memcpy(to, from, n);
   return PBT_OK;
+}
+
+static pbt_status copy_cpu(struct pbt_backend *backend, void *to,
+                           struct pbt_backend *source, const void *from, size_t n) {
+  (void)source;
+  return move_cpu(backend, to, from, n);
 }
 
 static pbt_status finish_cpu(struct pbt_backend *backend) {
@@ -205,8 +211,9 @@ const struct pbt_backend_ops pbt_backend_cpu = {
     .describe = describe_cpu,
     .allocate = allocate_cpu,
     .release = release_cpu,
-    .write = copy_cpu,
-    .read = copy_cpu,
+    .write = move_cpu,
+    .read = move_cpu,
+    .copy = copy_cpu,
     .finish = finish_cpu,
     .activation_bytes = pbt_cpu_activation_bytes,
     .activation_write = pbt_cpu_activation_write,

@@ -128,6 +128,13 @@ static pbt_status find_device(int32_t node_rank, int *device) {
   return pbt_cuda_bind(node_rank, visible, device);
 }
 
+/* Streams share the device's hardware queues, and work that meets there waits although it
+ * need not: as many queues as there may be, for the members of one rank.  Heard by CUDA's
+ * first call in the process. */
+static void ask_for_queues(void) {
+  setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
+}
+
 static bool switched_on(const char *name) {
   const char *value = getenv(name);
   return value != NULL && strcmp(value, "1") == 0;
@@ -150,6 +157,7 @@ static pbt_status open_cuda(const struct pbt_backend_options *options,
                             struct pbt_backend **backend) {
   *backend = NULL;
   int device = 0;
+  ask_for_queues();
   PBT_TRY(find_device(options->node_rank, &device));
   struct cuda_backend *cuda = NULL;
   PBT_TRY(PBT_NEW(1, &cuda));
@@ -187,6 +195,7 @@ static const struct pbt_backend_ops table = {
     .release = pbt_cuda_release,
     .write = pbt_cuda_write,
     .read = pbt_cuda_read,
+    .copy = pbt_cuda_copy,
     .finish = pbt_cuda_finish,
     .activation_bytes = pbt_cuda_activation_bytes,
     .activation_write = pbt_cuda_activation_write,

@@ -35,6 +35,7 @@ struct cuda_backend {
   struct cuda_block *blocks;
   struct cuda_staging staging;
   cudaEvent_t copied[CUDA_CHUNKS]; // the last copy of each chunk
+  cudaEvent_t reached;             // a place in this stream that another one waits for
   struct cuda_graphs graphs;
   void *workspace; // of library calls, one after the other on the stream
   size_t workspace_bytes;
@@ -76,6 +77,8 @@ pbt_status pbt_cuda_write(struct pbt_backend *backend, void *to, const void *fro
                           size_t n);
 pbt_status pbt_cuda_read(struct pbt_backend *backend, void *to, const void *from,
                          size_t n);
+pbt_status pbt_cuda_copy(struct pbt_backend *backend, void *to,
+                         struct pbt_backend *source, const void *from, size_t n);
 
 /* activation.c */
 struct kernel_shape pbt_cuda_canonical(struct pbt_shape shape); // n, c, h, w

@@ -5,7 +5,7 @@
 #include "backend/backend.h"
 
 /* Changes with every struct of backend.h that crosses the module's border. */
-enum { PBT_CUDA_MODULE_VERSION = 1 };
+enum { PBT_CUDA_MODULE_VERSION = 2 };
 
 /* NULL for another version. */
 __attribute__((visibility("default"))) const struct pbt_backend_ops *

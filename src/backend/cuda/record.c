@@ -3,13 +3,12 @@
  *
  * The first step of a key runs as it is: it is a real step, and everything that CUDA and
  * its libraries load or build when first used is then there.  The second is recorded into
- * a graph, and from then on one launch a step is all the host does.  At most QUEUE steps
- * are under way, so that a stop is noticed and errors surface soon; the host sleeps while
- * it waits.
+ * a graph, and from then on one launch a step is all the host does.  Slices of up to
+ * PBT_BACKEND_QUEUE steps are queued whole, so that the host can go on to another member;
+ * of longer ones at most twice as many steps are under way, and the host sleeps while it
+ * waits.
  */
 #include "backend/cuda/cuda.h"
-
-enum { QUEUE = 64 };
 
 static void destroy(void *exec) {
   if (exec != NULL) {
@@ -56,7 +55,7 @@ static pbt_status replay(struct cuda_backend *cuda, cudaGraphExec_t exec, int64_
   int rounds = 0;
   for (int64_t i = 0; i < n && status == PBT_OK; i++) {
     status = PBT_CUDA(cudaGraphLaunch(exec, cuda->stream));
-    if (status != PBT_OK || (i + 1) % (QUEUE / 2) != 0 || i + 1 == n) {
+    if (status != PBT_OK || (i + 1) % PBT_BACKEND_QUEUE != 0 || i + 1 == n) {
       continue;
     }
     cudaEvent_t *now = &mark[rounds % 2], *before = &mark[(rounds + 1) % 2];

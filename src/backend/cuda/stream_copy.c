@@ -1,4 +1,4 @@
-/* staging.h over a stream and pinned memory. */
+/* Copies: staging.h over a stream and pinned memory, and those within the device. */
 #include "backend/cuda/cuda.h"
 
 enum { CHUNK_BYTES = 4 << 20 };
@@ -11,6 +11,11 @@ static pbt_status copy(void *context, void *to, const void *from, size_t n, int 
 
 static pbt_status wait(void *context, int chunk) {
   struct cuda_backend *cuda = context;
+  cudaError_t now = cudaEventQuery(cuda->copied[chunk]);
+  if (now != cudaErrorNotReady) {
+    return PBT_CUDA(now);
+  }
+  cudaGetLastError(); // not an error
   cuda->waits++;
   return PBT_CUDA(cudaEventSynchronize(cuda->copied[chunk]));
 }
@@ -24,7 +29,7 @@ pbt_status pbt_cuda_staging_open(struct cuda_backend *cuda) {
     PBT_TRY(PBT_CUDA(cudaEventCreateWithFlags(
         &cuda->copied[i], cudaEventDisableTiming | cudaEventBlockingSync)));
   }
-  return PBT_OK;
+  return PBT_CUDA(cudaEventCreateWithFlags(&cuda->reached, cudaEventDisableTiming));
 }
 
 void pbt_cuda_staging_close(struct cuda_backend *cuda) {
@@ -34,6 +39,9 @@ void pbt_cuda_staging_close(struct cuda_backend *cuda) {
       cudaEventDestroy(cuda->copied[i]);
     }
     cudaFreeHost(cuda->staging.chunk[i]);
+  }
+  if (cuda->reached != NULL) {
+    cudaEventDestroy(cuda->reached);
   }
 }
 
@@ -45,4 +53,20 @@ pbt_status pbt_cuda_write(struct pbt_backend *backend, void *to, const void *fro
 pbt_status pbt_cuda_read(struct pbt_backend *backend, void *to, const void *from,
                          size_t n) {
   return cuda_staging_read(&cuda_of(backend)->staging, to, from, n);
+}
+
+/* What `after` is given from now on waits for what `before` has been given so far. */
+static pbt_status order(struct cuda_backend *before, const struct cuda_backend *after) {
+  PBT_TRY(PBT_CUDA(cudaEventRecord(before->reached, before->stream)));
+  return PBT_CUDA(cudaStreamWaitEvent(after->stream, before->reached, 0));
+}
+
+pbt_status pbt_cuda_copy(struct pbt_backend *backend, void *to,
+                         struct pbt_backend *source, const void *from, size_t n) {
+  struct cuda_backend *cuda = cuda_of(backend), *other = cuda_of(source);
+  if (other != cuda) {
+    PBT_TRY(order(other, cuda));
+  }
+  PBT_TRY(PBT_CUDA(cudaMemcpyAsync(to, from, n, cudaMemcpyDefault, cuda->stream)));
+  return other != cuda ? order(cuda, other) : PBT_OK;
 }

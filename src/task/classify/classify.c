@@ -27,6 +27,7 @@ struct classify {
   struct pbt_net *net;
   uint32_t member;
   struct pbt_batch batch; // the training stream
+  int64_t begun;          // steps of train_begin
   struct pbt_hyper hyper; // as the job fixes them, then as set_hparams leaves them
 };
 
@@ -248,13 +249,19 @@ static pbt_status set_hparams_classify(struct pbt_task *task, const double value
   return pbt_net_set_hyper(self->net, &self->hyper);
 }
 
-static pbt_status train_classify(struct pbt_task *task, int64_t n_steps,
-                                 struct pbt_train_report *report) {
+static pbt_status train_begin_classify(struct pbt_task *task, int64_t n_steps) {
+  struct classify *self = (struct classify *)task;
+  self->batch.augment = pbt_augments(&self->hyper);
+  self->begun = n_steps;
+  return pbt_net_train_begin(self->net, &self->batch, n_steps);
+}
+
+static pbt_status train_end_classify(struct pbt_task *task,
+                                     struct pbt_train_report *report) {
   struct classify *self = (struct classify *)task;
   struct pbt_tally tally = {0};
-  self->batch.augment = pbt_augments(&self->hyper);
-  PBT_TRY(pbt_net_train(self->net, &self->batch, n_steps, &tally));
-  *report = (struct pbt_train_report){.n_steps = n_steps, .n_sample = tally.count};
+  PBT_TRY(pbt_net_collect(self->net, &tally));
+  *report = (struct pbt_train_report){.n_steps = self->begun, .n_sample = tally.count};
   if (tally.count > 0) {
     double mean = tally.loss / (double)tally.count;
     report->loss = isfinite(mean) ? mean : (double)NAN;
@@ -314,8 +321,8 @@ static struct pbt_scores scores_of(const struct pbt_tally *tally, int32_t n_clas
                              .count = tally->count};
 }
 
-static pbt_status evaluate_classify(struct pbt_task *task, enum pbt_split split,
-                                    struct pbt_part part, struct pbt_scores *scores) {
+static pbt_status evaluate_begin_classify(struct pbt_task *task, enum pbt_split split,
+                                          struct pbt_part part) {
   struct classify *self = (struct classify *)task;
   int64_t begin, count;
   pbt_data_range(self->data, split, &begin, &count);
@@ -324,8 +331,14 @@ static pbt_status evaluate_classify(struct pbt_task *task, enum pbt_split split,
     return PBT_BUG("a part that reaches beyond its split");
   }
   int64_t wanted = part.count > 0 ? part.count : count - part.begin;
+  return pbt_net_evaluate_begin(self->net, self->dataset, begin + part.begin, wanted);
+}
+
+static pbt_status evaluate_end_classify(struct pbt_task *task,
+                                        struct pbt_scores *scores) {
+  struct classify *self = (struct classify *)task;
   struct pbt_tally tally = {0};
-  PBT_TRY(pbt_net_evaluate(self->net, self->dataset, begin + part.begin, wanted, &tally));
+  PBT_TRY(pbt_net_collect(self->net, &tally));
   *scores = scores_of(&tally, self->spec.n_class);
   return PBT_OK;
 }
@@ -348,6 +361,10 @@ static pbt_status state_read_classify(struct pbt_task *task, size_t offset, size
 static pbt_status state_write_classify(struct pbt_task *task, size_t offset, size_t bytes,
                                        const void *from) {
   return pbt_net_state_write(((struct classify *)task)->net, offset, bytes, from);
+}
+
+static pbt_status state_copy_classify(struct pbt_task *to, struct pbt_task *from) {
+  return pbt_net_state_copy(((struct classify *)to)->net, ((struct classify *)from)->net);
 }
 
 static void *state_map_classify(struct pbt_task *task) {
@@ -389,12 +406,15 @@ static double epoch_steps_classify(const struct pbt_task *task) {
   return (double)self->batch.count / (double)self->batch.n;
 }
 
-/* 4 GFLOP: about 50 ms on one good core, and half a second where ten ranks share it; on a
- * device a hundred times as many. */
+/* On a processor 4 GFLOP: about 50 ms on one good core, and half a second where ten ranks
+ * share it.  On a device 100 GFLOP, but few enough steps that members take turns soon and
+ * that a slice is queued whole (PBT_BACKEND_QUEUE). */
 static int64_t slice_steps_classify(const struct pbt_task *task) {
   const struct classify *self = (const struct classify *)task;
-  double flops = self->backend->ops->host_memory ? 4e9 : 4e11;
-  double steps = flops / pbt_net_step_flops(self->net, self->batch.n);
+  bool host = self->backend->ops->host_memory;
+  double steps = (host ? 4e9 : 1e11) / pbt_net_step_flops(self->net, self->batch.n);
+  double most = host ? 1e9 : PBT_BACKEND_QUEUE;
+  steps = steps < most ? steps : most;
   return steps > 1.0 ? (int64_t)steps : 1;
 }
 
@@ -467,11 +487,14 @@ const struct pbt_task_ops pbt_task_classify = {
     .close = close_classify,
     .restart = restart_classify,
     .set_hparams = set_hparams_classify,
-    .train = train_classify,
-    .evaluate = evaluate_classify,
+    .train_begin = train_begin_classify,
+    .train_end = train_end_classify,
+    .evaluate_begin = evaluate_begin_classify,
+    .evaluate_end = evaluate_end_classify,
     .state = state_classify,
     .state_read = state_read_classify,
     .state_write = state_write_classify,
+    .state_copy = state_copy_classify,
     .state_map = state_map_classify,
     .data_probe = data_probe_classify,
     .data_load = data_load_classify,

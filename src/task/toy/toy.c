@@ -42,6 +42,7 @@ struct toy {
   struct pbt_state state;
   struct toy_image image;
   double h0, h1, h;
+  int64_t begun; // steps of train_begin
 };
 
 static pbt_status restart_toy(struct pbt_task *task, uint64_t restart) {
@@ -140,20 +141,29 @@ static double quality(const struct toy *self) {
   return PEAK - (x[0] * x[0] + x[1] * x[1]);
 }
 
-static pbt_status train_toy(struct pbt_task *task, int64_t n_steps,
-                            struct pbt_train_report *report) {
+static pbt_status train_begin_toy(struct pbt_task *task, int64_t n_steps) {
   struct toy *self = (struct toy *)task;
   for (int64_t i = 0; i < n_steps; i++) {
     one_step(self);
   }
-  *report = (struct pbt_train_report){
-      .n_steps = n_steps, .n_sample = n_steps, .loss = PEAK - quality(self)};
+  self->begun = n_steps;
   return PBT_OK;
 }
 
-static pbt_status evaluate_toy(struct pbt_task *task, enum pbt_split split,
-                               struct pbt_part part, struct pbt_scores *scores) {
-  (void)split, (void)part; // one surface, no samples
+static pbt_status train_end_toy(struct pbt_task *task, struct pbt_train_report *report) {
+  const struct toy *self = (const struct toy *)task;
+  *report = (struct pbt_train_report){
+      .n_steps = self->begun, .n_sample = self->begun, .loss = PEAK - quality(self)};
+  return PBT_OK;
+}
+
+static pbt_status evaluate_begin_toy(struct pbt_task *task, enum pbt_split split,
+                                     struct pbt_part part) {
+  (void)task, (void)split, (void)part; // one surface, no samples
+  return PBT_OK;
+}
+
+static pbt_status evaluate_end_toy(struct pbt_task *task, struct pbt_scores *scores) {
   double q = quality((const struct toy *)task);
   *scores = (struct pbt_scores){.loss = PEAK - q,
                                 .accuracy = q,
@@ -178,6 +188,11 @@ static pbt_status state_write_toy(struct pbt_task *task, size_t offset, size_t b
                                   const void *from) {
   memcpy((char *)&((struct toy *)task)->image + offset, from, bytes);
   return PBT_OK;
+}
+
+static pbt_status state_copy_toy(struct pbt_task *to, struct pbt_task *from) {
+  const struct toy *source = (const struct toy *)from;
+  return state_write_toy(to, 0, source->state.travel_bytes, &source->image);
 }
 
 static void *state_map_toy(struct pbt_task *task) {
@@ -214,11 +229,14 @@ const struct pbt_task_ops pbt_task_toy = {
     .close = close_toy,
     .restart = restart_toy,
     .set_hparams = set_hparams_toy,
-    .train = train_toy,
-    .evaluate = evaluate_toy,
+    .train_begin = train_begin_toy,
+    .train_end = train_end_toy,
+    .evaluate_begin = evaluate_begin_toy,
+    .evaluate_end = evaluate_end_toy,
     .state = state_toy,
     .state_read = state_read_toy,
     .state_write = state_write_toy,
+    .state_copy = state_copy_toy,
     .state_map = state_map_toy,
     .slice_steps = slice_steps_toy,
     .describe = describe_toy,

@@ -41,7 +41,11 @@ static inline uint32_t atomicAdd(uint32_t *at, uint32_t value) {
   return before;
 }
 
-/* Runs now, or when the graph that is being captured is launched. */
+/* To so many significant binary digits, ties to even: 11 are TF32, 8 bfloat16. */
+double emulator_round(double value, int digits);
+
+/* Runs when the host waits for the stream, or as often as the graph that is being
+ * captured is launched. */
 cudaError_t emulator_launch(dim3 grid, int block, size_t shared, cudaStream_t stream,
                             std::function<void()> thread);
 

@@ -36,8 +36,8 @@ if(NOT PBT_WITH_CUDA OR PBT_SANITIZE OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_
   return()
 endif()
 
-# The module once more, as host code: the kernels as C++ over the emulator.  TF32 is the
-# same arithmetic here, but with channels last.
+# The module once more, as host code: the kernels as C++ over the emulator, cuBLASLt and
+# cuDNN as plain loops that round their operands as the precision says.
 file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.cu)
 set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX
   COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas;-Wno-shadow")
@@ -55,19 +55,22 @@ target_link_libraries(pbt_cuda_emulated PRIVATE pbt_options)
 set_target_properties(pbt_cuda_emulated PROPERTIES PREFIX "" LINKER_LANGUAGE CXX)
 
 set(emulated "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<TARGET_FILE:pbt_cuda_emulated>")
+function(add_emulated name path precision label)
+  set(test backend.${name}.cuda.emulated.${path}.${precision})
+  add_test(NAME ${test} COMMAND ${name})
+  set_tests_properties(${test} PROPERTIES LABELS "backend;${label}" TIMEOUT 900
+    SKIP_RETURN_CODE 77 ENVIRONMENT
+    "${emulated};PBT_CUDA_CONV=${path};PBT_CUDA_DENSE=${path};PBT_TEST_PRECISION=${precision}")
+endfunction()
 foreach(name ${suites})
-  foreach(variant "own;float32" "library;tf32")
-    list(GET variant 0 path)
-    list(GET variant 1 precision)
-    string(REPLACE "tf32" ";long" long "${precision}") # the layout costs as much again
-    string(REPLACE "float32" "" long "${long}")
-    add_test(NAME backend.${name}.cuda.emulated.${precision} COMMAND ${name})
-    set_tests_properties(backend.${name}.cuda.emulated.${precision} PROPERTIES
-      LABELS "backend${long}" TIMEOUT 900 SKIP_RETURN_CODE 77 ENVIRONMENT
-      "${emulated};PBT_CUDA_CONV=own;PBT_CUDA_DENSE=${path};PBT_TEST_PRECISION=${precision}")
-  endforeach()
+  add_emulated(${name} own float32 emulated)
+  add_emulated(${name} library tf32 long) # another layout costs as much again
   add_dependencies(${name} pbt_cuda_emulated)
 endforeach()
+foreach(name layers_test cuda_test) # where precision matters
+  add_emulated(${name} library bf16 emulated)
+endforeach()
+add_emulated(layers_test library float32 long)
 
 add_test(NAME backend.cuda_run_test COMMAND ${Python3_EXECUTABLE}
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE})

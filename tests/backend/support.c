@@ -17,7 +17,7 @@ static const struct pbt_backend_ops *find(void) {
   return pbt_backend_find(environment("PBT_TEST_BACKEND", "cpu"));
 }
 
-static enum pbt_precision precision(void) {
+enum pbt_precision support_precision(void) {
   const char *name = environment("PBT_TEST_PRECISION", "float32");
   return strcmp(name, "tf32") == 0   ? PBT_TF32
          : strcmp(name, "bf16") == 0 ? PBT_BF16
@@ -27,7 +27,7 @@ static enum pbt_precision precision(void) {
 struct pbt_backend *support_open_isa(const char *isa, int threads) {
   struct pbt_backend *backend = NULL;
   struct pbt_backend_options options = {
-      .threads = threads, .isa = isa, .precision = precision()};
+      .threads = threads, .isa = isa, .precision = support_precision()};
   find()->open(&options, &backend);
   pbt_error_clear();
   return backend;

@@ -7,6 +7,7 @@
 
 /* The backend the environment names (PBT_TEST_BACKEND, PBT_ISA), one thread. */
 struct pbt_backend *support_open(void);
+enum pbt_precision support_precision(void);                         // PBT_TEST_PRECISION
 struct pbt_backend *support_open_isa(const char *isa, int threads); // NULL: not here
 /* 0 if it opens here, else 77 and a line that says why. */
 int support_skip(void);

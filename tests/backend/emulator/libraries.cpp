@@ -1,9 +1,8 @@
 /*
  * cuBLASLt's product as three loops, with the epilogues that the backend asks for, from
- * the meaning that its manual gives them; and a cuDNN that is not there.
+ * the meaning that its manual gives them.
  */
 #include <cublasLt.h>
-#include <cudnn_graph.h>
 
 #include <cstring>
 #include <functional>
@@ -14,6 +13,7 @@ struct desc {
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   float *vector = nullptr;
+  cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
 };
 
 struct layout {
@@ -28,17 +28,22 @@ static const layout *of(cublasLtMatrixLayout_t l) {
 static void multiply(desc d, float alpha, const float *A, layout a, const float *B,
                      layout b, float beta, const float *C, float *D, layout out) {
   uint64_t depth = d.a == CUBLAS_OP_N ? a.columns : a.rows;
+  int digits = d.compute == CUBLAS_COMPUTE_32F_FAST_TF32   ? 11
+               : d.compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 8
+                                                           : 24;
   auto at_a = [&](uint64_t i, uint64_t k) {
-    return d.a == CUBLAS_OP_N ? A[k * a.ld + i] : A[i * a.ld + k];
+    float v = d.a == CUBLAS_OP_N ? A[k * a.ld + i] : A[i * a.ld + k];
+    return digits < 24 ? emulator_round(v, digits) : (double)v;
   };
   auto at_b = [&](uint64_t k, uint64_t j) {
-    return d.b == CUBLAS_OP_N ? B[j * b.ld + k] : B[k * b.ld + j];
+    float v = d.b == CUBLAS_OP_N ? B[j * b.ld + k] : B[k * b.ld + j];
+    return digits < 24 ? emulator_round(v, digits) : (double)v;
   };
   for (uint64_t j = 0; j < out.columns; j++) {
     for (uint64_t i = 0; i < out.rows; i++) {
       double sum = 0;
       for (uint64_t k = 0; k < depth; k++) {
-        sum += (double)at_a(i, k) * at_b(k, j);
+        sum += at_a(i, k) * at_b(k, j);
       }
       float v = (float)(alpha * sum) + (beta != 0 ? beta * C[j * out.ld + i] : 0);
       bool bias = d.epilogue == CUBLASLT_EPILOGUE_BIAS ||
@@ -72,9 +77,11 @@ const char *cublasLtGetStatusString(cublasStatus_t) {
   return "an error";
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *made, cublasComputeType_t,
-                                        cudaDataType_t) {
-  *made = (cublasLtMatmulDesc_t) new desc;
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *made,
+                                        cublasComputeType_t compute, cudaDataType_t) {
+  desc *d = new desc;
+  d->compute = compute;
+  *made = (cublasLtMatmulDesc_t)d;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -156,57 +163,5 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t opaque,
              (float *)D, lo);
   });
   return CUBLAS_STATUS_SUCCESS;
-}
-
-cudnnStatus_t cudnnCreate(cudnnHandle_t *) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-cudnnStatus_t cudnnDestroy(cudnnHandle_t) {
-  return CUDNN_STATUS_SUCCESS;
-}
-
-const char *cudnnGetErrorString(cudnnStatus_t) {
-  return "there is no cuDNN in the emulator";
-}
-
-void cudnnGetLastErrorString(char *message, size_t) {
-  message[0] = '\0';
-}
-
-cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t,
-                                           cudnnBackendDescriptor_t *) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t) {
-  return CUDNN_STATUS_SUCCESS;
-}
-
-cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t,
-                                       cudnnBackendAttributeName_t,
-                                       cudnnBackendAttributeType_t, int64_t,
-                                       const void *) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const,
-                                       cudnnBackendAttributeName_t,
-                                       cudnnBackendAttributeType_t, int64_t, int64_t *,
-                                       void *) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t,
-                                  cudnnBackendDescriptor_t) {
-  return CUDNN_STATUS_NOT_INITIALIZED;
 }
 }

@@ -143,13 +143,17 @@ def test_schedule(name, folder):
 
 
 def test_list():
-    """Every method that --list names is tested here."""
+    """Every method that --list names is tested here and told of in docs/algorithms.md."""
+    docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/algorithms.md")
+    with open(docs) as file:
+        told = file.read()
     text = run(1, "--list").stdout
     used = " ".join(word for words in [*METHODS.values(), *ON_NETWORK.values()] for word in words)
     used += " exploit.kind=truncation guard.kind=none explore.kind=perturb population.seeding=random"
     for key, methods in re.findall(r"^(\S+)\n((?:  .*\n)+)", text, re.MULTILINE):
         for method in re.findall(r"^  (\w+)", methods, re.MULTILINE):
             assert re.search(r"%s=%s\b" % (re.escape(key), method), used), (key, method)
+            assert key == "population.seeding" or '"%s"' % method in told, (key, method)
 
 
 def main():

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "tests/population_world.h"
 
@@ -59,9 +60,10 @@ static bool legal(const struct pbt_hparam *hparam, double value) {
 static void check_plan(const struct population_world *world) {
   for (int64_t i = 0; i < world->n; i++) {
     const struct pbt_step_plan *plan = &world->plan[i];
-    bool dead = !isfinite(world->report[i].fitness);
+    bool asleep = world->asleep[i] != 0; // a dead one that retired is not looked at
+    bool dead = !isfinite(world->report[i].fitness) && !asleep;
     bool good = plan->donor >= -1 && plan->donor < world->n;
-    good = good && (plan->donor != -1 || dead);
+    good = good && (plan->donor != -1 || dead || asleep);
     good = good && (plan->donor == -1 || plan->donor == i ||
                     (world->plan[plan->donor].donor == plan->donor &&
                      isfinite(world->report[plan->donor].fitness)));
@@ -78,9 +80,9 @@ static void check_plan(const struct population_world *world) {
   }
 }
 
-static const enum pbt_exploit_kind exploits[] = {PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE,
-                                                 PBT_EXPLOIT_TOURNAMENT,
-                                                 PBT_EXPLOIT_TTEST, PBT_EXPLOIT_LTFB};
+static const enum pbt_exploit_kind exploits[] = {
+    PBT_EXPLOIT_TRUNCATION, PBT_EXPLOIT_NONE, PBT_EXPLOIT_TOURNAMENT,
+    PBT_EXPLOIT_TTEST,      PBT_EXPLOIT_LTFB, PBT_EXPLOIT_MFPBT};
 static const enum pbt_guard_kind guards[] = {PBT_GUARD_NONE, PBT_GUARD_WELCH,
                                              PBT_GUARD_DEXPBT};
 static const enum pbt_explore_kind explores[] = {
@@ -89,34 +91,81 @@ static const enum pbt_explore_kind trying[] = {PBT_EXPLORE_DE, PBT_EXPLORE_SHADE
                                                PBT_EXPLORE_LSHADE};
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
+/* Any methods that may stand together, with what they ask for. */
+static struct pbt_job any_job(struct pbt_rng *rng) {
+  struct pbt_job job = job_of(4 + pbt_rng_below(rng, 17));
+  job.exploit.kind = exploits[pbt_rng_below(rng, COUNT(exploits))];
+  job.exploit.pairing = (enum pbt_pairing)pbt_rng_below(rng, 3);
+  job.exploit.copy = (enum pbt_copy)pbt_rng_below(rng, 4);
+  job.exploit.n_period = 2;
+  job.exploit.period[0] = 1 + (int32_t)pbt_rng_below(rng, 2);
+  job.exploit.period[1] = 3;
+  job.guard.kind = guards[pbt_rng_below(rng, COUNT(guards))];
+  job.explore.kind = (enum pbt_explore_kind)pbt_rng_below(rng, PBT_EXPLORE_REPLAY + 1);
+  job.explore.who = (enum pbt_who)pbt_rng_below(rng, 2);
+  job.explore.resample = 0.5 * pbt_rng_below(rng, 2);
+  job.ready.burn_in = pbt_rng_below(rng, 3);
+  job.task.sense = (enum pbt_sense)pbt_rng_below(rng, 2);
+  if (pbt_trial_steps(&job) > 0) {
+    job.exploit.kind = PBT_EXPLOIT_NONE;
+  } else if (job.exploit.kind == PBT_EXPLOIT_MFPBT) {
+    job.population.size = 16;
+  } else {
+    job.population.size -= 3; // as few as one
+  }
+  struct pbt_hparam *h = job.search.hparam;
+  snprintf(h[0].name, sizeof h[0].name, "lr"); // for schedules
+  if (job.explore.kind == PBT_EXPLORE_PB2) {
+    job.search.n = 3; // no whole numbers
+  }
+  if (job.explore.kind == PBT_EXPLORE_REPLAY) {
+    h[0].n_schedule = h[4].n_schedule = 2;
+    h[0].schedule[0] = h[0].schedule[1] = 0.01;
+    h[4].schedule[0] = 5;
+    h[4].schedule[1] = 9;
+  }
+  return job;
+}
+
+/* Anything may happen to a score, to all of them too. */
+static void score_anyhow(struct population_world *world, struct pbt_rng *rng) {
+  bool all = pbt_rng_below(rng, 30) == 0;
+  for (int64_t i = 0; i < world->n; i++) {
+    bool dead = all || world->asleep[i] != 0 || pbt_rng_below(rng, 6) == 0;
+    double score = pbt_rng_below(rng, 2) == 0 ? (double)pbt_rng_below(rng, 3)
+                                              : 3 * pbt_rng_uniform(rng);
+    world->report[i].fitness = dead ? (double)NAN : score;
+  }
+}
+
 START_TEST(every_plan_of_every_method_is_a_function) {
   struct pbt_rng rng = pbt_rng_open(4, 0, PBT_RNG_TEST, 0);
-  for (int k = 0; k < COUNT(exploits) * COUNT(guards) * COUNT(explores) * 3; k++) {
-    struct pbt_job job = job_of(1 + pbt_rng_below(&rng, 20));
-    job.exploit.kind = exploits[k % COUNT(exploits)];
-    job.guard.kind = guards[k / COUNT(exploits) % COUNT(guards)];
-    job.explore.kind = explores[k / COUNT(exploits) / COUNT(guards) % COUNT(explores)];
-    job.explore.who = (enum pbt_who)pbt_rng_below(&rng, 2);
-    job.exploit.pairing = (enum pbt_pairing)pbt_rng_below(&rng, 3);
-    job.task.sense = (enum pbt_sense)pbt_rng_below(&rng, 2);
+  int seen[PBT_EXPLOIT_LTFB + 1][PBT_EXPLORE_REPLAY + 1] = {{0}};
+  pbt_log_set_rank(1, 2, "quiet"); // info comes from rank 0 only
+  for (int k = 0; k < 700; k++) {
+    struct pbt_job job = any_job(&rng);
     struct population_world world;
     world_reports_only(&job, &world);
-    for (int g = 0; g < 200; g++) {
-      for (int64_t i = 0; i < world.n; i++) {
-        bool dead = pbt_rng_below(&rng, 6) == 0;
-        double score = pbt_rng_below(&rng, 2) == 0 ? (double)pbt_rng_below(&rng, 3)
-                                                   : 3 * pbt_rng_uniform(&rng);
-        world.report[i].fitness = dead ? (double)NAN : score;
-      }
+    for (int g = 0; g < 60; g++) {
+      score_anyhow(&world, &rng);
       world_ok(world_propose(&world, g));
-      for (int64_t i = 0; i < world.n; i++) { // ltfb: what rivals were found worth
+      for (int64_t i = 0; i < world.n; i++) { // what was tried, or rivals were worth
         world.trial[i].parent = (double)pbt_rng_below(&rng, 3);
         world.trial[i].fitness = pbt_rng_below(&rng, 6) == 0 ? (double)NAN : 1.0;
       }
       world_ok(world_decide(&world, g));
       check_plan(&world);
     }
+    seen[job.exploit.kind][job.explore.kind]++;
     world_close(&world);
+  }
+  for (int x = 0; x < COUNT(exploits); x++) {
+    for (int e = 0; e <= PBT_EXPLORE_REPLAY; e++) {
+      const struct pbt_job job = {
+          .explore = {.kind = (enum pbt_explore_kind)e, .trial_steps = 1}};
+      bool alone = pbt_trial_steps(&job) > 0 && exploits[x] != PBT_EXPLOIT_NONE;
+      ck_assert(alone == (seen[exploits[x]][e] == 0));
+    }
   }
   ck_assert_int_eq(pbt_mem_balance(), 0);
 }

@@ -371,6 +371,7 @@ static pbt_status open_record(struct launch *launch) {
   struct pbt_population *population = &launch->population;
   const struct pbt_job *job = launch->job;
   const struct pbt_lineage_info info = {.n_member = population->n,
+                                        .n_generation = job->budget.generations,
                                         .n_hparam = job->search.n,
                                         .hparam = job->search.hparam,
                                         .job_text = launch->effective.data,

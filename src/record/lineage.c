@@ -9,14 +9,15 @@
  *
  * A generation is one chunk of each data set, written once and never touched again: what
  * was written cannot be torn by what comes later, and a reader never meets a chunk in the
- * middle of a rewrite.  Its row of `committed` is written and flushed last: the rows of a
- * generation without one were left by a death, and the next launch drops them.
+ * middle of a rewrite.  (Long runs are the exception: see
+ * pbt_lineage_chunk.)  Its row of
+ * `committed` is written and flushed last: the rows of a generation without one were left
+ * by a death, and the next launch drops them.
  *
  * HDF5's index of the chunks is rewritten with every generation, and a SIGKILL can cut a
  * write short where one page of memory ends: then blocks that lay across two pages were
  * torn (in 1 kill of 100), and with them old generations.  So the file's space is handed
- * out in pages of 4 kB that small blocks do not leave; an index block outgrows a page
- * after 8,176 generations.
+ * out in pages of 4 kB that small blocks do not leave, and no block is larger.
  *
  * After a failed write the file is not touched again, not even closed (on a full disk
  * H5Fclose writes what it can, leaves its tables in disorder and may return 0); what was
@@ -41,6 +42,7 @@ struct pbt_lineage {
   hid_t file;
   int64_t n_now;    // members now; rows of the others are absent
   int64_t n_member; // columns
+  int64_t chunk;    // rows of one
   int64_t n_generation;
   int32_t n_hparam;
   struct pbt_hparam hparam[PBT_MAX_HPARAM];
@@ -96,13 +98,14 @@ static pbt_status put_hparam(hid_t set, const struct pbt_hparam *hparam) {
              : pbt_h5_put_reals(set, "options", hparam->option, (size_t)hparam->n_option);
 }
 
-/* A growing data set of rows of n items (n = 0: one compound), a row a chunk.  `fill` is
- * what a row holds that was never written. */
+/* A growing data set of rows of n items (n = 0: one compound).  `fill` is what a row
+ * holds that was never written. */
 static pbt_status make_set(hid_t file, const char *name, hid_t type, int64_t n,
-                           hid_t fill_type, const void *fill, hid_t *set) {
+                           int64_t chunk_of, hid_t fill_type, const void *fill,
+                           hid_t *set) {
   pbt_status status;
   const hsize_t dim[2] = {0, (hsize_t)n}, most[2] = {H5S_UNLIMITED, (hsize_t)n};
-  const hsize_t chunk[2] = {1, (hsize_t)n};
+  const hsize_t chunk[2] = {(hsize_t)chunk_of, (hsize_t)n};
   int rank = n == 0 ? 1 : 2;
   hid_t space = -1, creation = -1;
   PBT_TRY_TO(done, status,
@@ -150,7 +153,7 @@ static pbt_status put_starts(hid_t file, const struct pbt_lineage_start start[],
   PBT_TRY_TO(done, status,
              PBT_H5(native = pbt_start_type_open(true), PBT_ERR_INTERNAL,
                     "cannot make data set starts"));
-  PBT_TRY_TO(done, status, make_set(file, "starts", stored, 0, -1, NULL, &set));
+  PBT_TRY_TO(done, status, make_set(file, "starts", stored, 0, 1, -1, NULL, &set));
   PBT_TRY_TO(done, status,
              PBT_H5(H5Dset_extent(set, &dim), PBT_ERR_IO, "cannot write starts"));
   PBT_TRY_TO(done, status,
@@ -168,8 +171,8 @@ static pbt_status make_columns(struct pbt_lineage *it) {
     const struct pbt_column *column = &it->column[i];
     hid_t type = pbt_column_type_open(column->type, false);
     PBT_TRY(PBT_H5(type, PBT_ERR_INTERNAL, "cannot make data set %s", column->name));
-    pbt_status status =
-        make_set(it->file, column->name, type, it->n_member, -1, NULL, &it->set[i]);
+    pbt_status status = make_set(it->file, column->name, type, it->n_member, it->chunk,
+                                 -1, NULL, &it->set[i]);
     pbt_h5_close(&type);
     PBT_TRY(status);
     if (column->hparam >= 0) {
@@ -180,8 +183,8 @@ static pbt_status make_columns(struct pbt_lineage *it) {
   hid_t type = pbt_commit_type_open(false);
   pbt_status status = PBT_H5(type, PBT_ERR_INTERNAL, "cannot make data set committed");
   if (status == PBT_OK) {
-    status =
-        make_set(it->file, "committed", type, 0, it->commit_type, &never, &it->committed);
+    status = make_set(it->file, "committed", type, 0, it->chunk, it->commit_type, &never,
+                      &it->committed);
   }
   pbt_h5_close(&type);
   return status;
@@ -297,7 +300,8 @@ static void free_all(struct pbt_lineage *it) {
 }
 
 static pbt_status set_up(struct pbt_lineage *it, const char *path,
-                         const struct pbt_lineage_info *info, int64_t columns) {
+                         const struct pbt_lineage_info *info, int64_t columns,
+                         int64_t generations) {
   it->file = it->committed = it->commit_type = it->row_space = it->transfer = -1;
   for (size_t i = 0; i < PBT_COLUMNS_MAX; i++) {
     it->set[i] = it->native[i] = -1;
@@ -308,6 +312,7 @@ static pbt_status set_up(struct pbt_lineage *it, const char *path,
   }
   it->n_now = info->n_member;
   it->n_member = columns;
+  it->chunk = pbt_lineage_chunk(columns, generations);
   it->n_hparam = info->n_hparam;
   memcpy(it->hparam, info->hparam, (size_t)info->n_hparam * sizeof *it->hparam);
   it->n_column = pbt_lineage_columns(it->hparam, it->n_hparam, it->column);
@@ -331,13 +336,18 @@ static pbt_status set_up(struct pbt_lineage *it, const char *path,
   return PBT_OK;
 }
 
+/* So many columns, and at least so many generations. */
 static pbt_status new_lineage(const char *path, const struct pbt_lineage_info *info,
-                              int64_t columns, struct pbt_lineage **lineage) {
+                              int64_t columns, int64_t generations,
+                              struct pbt_lineage **lineage) {
+  if (generations < info->n_generation) {
+    generations = info->n_generation;
+  }
   *lineage = NULL;
   pbt_h5_quiet();
   struct pbt_lineage *it;
   PBT_TRY(PBT_NEW(1, &it));
-  pbt_status status = set_up(it, path, info, columns);
+  pbt_status status = set_up(it, path, info, columns, generations);
   if (status != PBT_OK) {
     free_all(it);
     return status;
@@ -346,22 +356,11 @@ static pbt_status new_lineage(const char *path, const struct pbt_lineage_info *i
   return PBT_OK;
 }
 
-/* Blocks of up to 4 kB that never lie across two pages of memory: see the top. */
-static hid_t file_creation(void) {
-  hid_t creation = pbt_h5_timeless(H5P_FILE_CREATE);
-  if (creation >= 0 &&
-      (H5Pset_file_space_strategy(creation, H5F_FSPACE_STRATEGY_PAGE, false, 1) < 0 ||
-       H5Pset_file_space_page_size(creation, 4096) < 0)) {
-    pbt_h5_close(&creation);
-  }
-  return creation;
-}
-
 /* All that a file holds before its first own generation. */
 static pbt_status make_file(struct pbt_lineage *it, const char *path,
                             const struct pbt_lineage_info *info,
                             const struct pbt_lineage_start start[], int64_t n_start) {
-  hid_t access = pbt_lineage_access(), creation = file_creation();
+  hid_t access = pbt_lineage_access(), creation = pbt_lineage_creation();
   pbt_status status = PBT_H5(it->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access),
                              PBT_ERR_IO, "cannot create %s", path);
   pbt_h5_close(&creation);
@@ -413,7 +412,7 @@ pbt_status pbt_lineage_create(const char *path, const struct pbt_lineage_info *i
     return pbt_fail(PBT_ERR_IO, "%s is there already", path);
   }
   struct pbt_lineage *it;
-  PBT_TRY(new_lineage(path, info, info->n_member, &it));
+  PBT_TRY(new_lineage(path, info, info->n_member, 0, &it));
   pbt_status status = make_file(it, making, info, start, 1);
   if (status == PBT_OK) {
     status = go_live(it, making);
@@ -579,7 +578,7 @@ pbt_status pbt_lineage_resume(const char *path, const struct pbt_lineage_info *i
              open_either(path, info, keep, resized != NULL, &old, &from_prev));
   int64_t columns = pbt_lineage_reader_info(old)->n_member;
   columns = columns > info->n_member ? columns : info->n_member;
-  PBT_TRY_TO(done, status, new_lineage(path, info, columns, &it));
+  PBT_TRY_TO(done, status, new_lineage(path, info, columns, keep, &it));
   PBT_TRY_TO(done, status, all_starts(old, start, &all, &n_start));
   PBT_TRY_TO(done, status, make_file(it, making, info, all, n_start));
   PBT_TRY_TO(done, status, copy_rows(it, old, keep, resized));

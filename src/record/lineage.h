@@ -3,9 +3,10 @@
  *
  * One writer (rank 0), appending; readers may follow live (HDF5's SWMR).  Every data set
  * is a plain array [generation, member], created before the first row, fixed-size, one
- * chunk a generation, Fletcher32; `committed` gets its row last, and a generation without
- * one does not exist for readers.  docs/formats.md is the schema.  Serial HDF5, host
- * bytes, local; all HDF5 calls of a process come from one thread.
+ * chunk a generation (several in long runs), Fletcher32; `committed` gets its row last,
+ * and a generation without one does not exist for readers.  docs/formats.md is the
+ * schema.  Serial HDF5, host bytes, local; all HDF5 calls of a process come from one
+ * thread.
  */
 #ifndef PBT_RECORD_LINEAGE_H
 #define PBT_RECORD_LINEAGE_H
@@ -84,7 +85,8 @@ struct pbt_lineage_start {
 };
 
 struct pbt_lineage_info {
-  int64_t n_member; // now; of a reader: columns, the most there ever were
+  int64_t n_member;     // now; of a reader: columns, the most there ever were
+  int64_t n_generation; // that are expected, or 0; of a reader 0
   int32_t n_hparam;
   const struct pbt_hparam *hparam;
   const char *job_text; // effective job

@@ -181,6 +181,25 @@ hid_t pbt_select_row(hid_t set, int64_t row, int64_t n) {
   return space;
 }
 
+int64_t pbt_lineage_chunk(int64_t n_member, int64_t n_generation) {
+  enum { INDEXED = 8176, CHECKSUM = 4 };
+  int64_t row = n_member * PBT_COLUMN_ITEM;
+  int64_t commit = (int64_t)sizeof(struct pbt_lineage_commit);
+  int64_t most = (PBT_LINEAGE_PAGE - CHECKSUM) / (row > commit ? row : commit);
+  int64_t wanted = (n_generation + INDEXED - 1) / INDEXED;
+  return most < 1 || wanted < 1 ? 1 : wanted < most ? wanted : most;
+}
+
+hid_t pbt_lineage_creation(void) {
+  hid_t creation = pbt_h5_timeless(H5P_FILE_CREATE);
+  if (creation >= 0 &&
+      (H5Pset_file_space_strategy(creation, H5F_FSPACE_STRATEGY_PAGE, false, 1) < 0 ||
+       H5Pset_file_space_page_size(creation, PBT_LINEAGE_PAGE) < 0)) {
+    pbt_h5_close(&creation);
+  }
+  return creation;
+}
+
 hid_t pbt_lineage_access(void) {
   enum { ATTEMPTS = 22 }; // naps of 1, 2, 4, ... ns between them: 4 ms in all
   hid_t access = pbt_h5_access(H5F_LIBVER_V110);

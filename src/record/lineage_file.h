@@ -12,7 +12,8 @@ enum {
   PBT_COLUMNS_FIXED = 10 + PBT_PHASES,
   PBT_COLUMNS_MAX = PBT_COLUMNS_FIXED + 3 * PBT_MAX_HPARAM,
   PBT_COLUMN_ITEM = 8, // bytes of the largest item
-  PBT_LINEAGE_MEMBERS = 1 << 20
+  PBT_LINEAGE_MEMBERS = 1 << 20,
+  PBT_LINEAGE_PAGE = 4096 // bytes of a page of memory: more than the rows of a chunk
 };
 
 enum pbt_column_type {
@@ -45,6 +46,16 @@ hid_t pbt_start_type_open(bool native);
 /* The row of an array: a selection of [row, 0 .. n - 1], or of [row] for n = 0; -1 on
  * failure.  Closed by the caller. */
 hid_t pbt_select_row(hid_t set, int64_t row, int64_t n);
+
+/* Rows of a chunk.  HDF5's index of the chunks is in blocks that hold twice as many each
+ * time, and the first of them outgrows a page after 8,176 chunks.  A run that is to have
+ * more generations than that puts several in a chunk, as many as a page has room for: it
+ * is written anew for each, whole or not at all. */
+int64_t pbt_lineage_chunk(int64_t n_member, int64_t n_generation);
+
+/* What a file is created with: its space handed out so that no block of up to a page lies
+ * across two; see lineage.c. */
+hid_t pbt_lineage_creation(void);
 
 /* Access for lineage files: locks where the file system has them; gives up on damaged
  * metadata after milliseconds (HDF5's own patience for SWMR readers is years); no cache

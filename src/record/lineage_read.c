@@ -137,7 +137,7 @@ static pbt_status get_facts(struct pbt_lineage_reader *it) {
   return get_names(it);
 }
 
-/* Rows of a data set as last refreshed, -1 if it is not [rows, n] in chunks of a row
+/* Rows of a data set as last refreshed, -1 if it is not [rows, n] in chunks of whole rows
  * (n = 0: one-dimensional). */
 static int64_t rows_of(hid_t set, int64_t n) {
   hsize_t dim[H5S_MAX_RANK] = {0}, chunk[2] = {0};
@@ -146,7 +146,8 @@ static int64_t rows_of(hid_t set, int64_t n) {
   bool fine = space >= 0 && creation >= 0 &&
               H5Sget_simple_extent_dims(space, dim, NULL) == rank &&
               H5Pget_layout(creation) == H5D_CHUNKED &&
-              H5Pget_chunk(creation, rank, chunk) == rank && chunk[0] == 1 &&
+              H5Pget_chunk(creation, rank, chunk) == rank &&
+              chunk[0] <= PBT_LINEAGE_PAGE &&
               (n == 0 || (dim[1] == (hsize_t)n && chunk[1] == dim[1]));
   pbt_h5_close(&creation);
   pbt_h5_close(&space);

@@ -45,6 +45,7 @@ generations = {generations}
 [checkpoint]
 every = 1
 """
+HUNG = "none: it hung"  # where an exit code stands
 hdf5 = threading.Lock()  # h5py is used from several threads
 
 
@@ -90,7 +91,7 @@ def launch(command, folder, environment=None, seconds=300):
     except subprocess.TimeoutExpired:
         job.kill()  # the ranks follow when their launcher is gone
         output, _ = job.communicate()
-        return Ended("none: it hung", output)
+        return Ended(HUNG, output)
 
 
 def sets(run):
@@ -159,7 +160,7 @@ class Left:
             return []
         try:  # h5py would wait for ever for a damaged file
             done = subprocess.run([tool, "summary", str(self.run), "--json"],
-                                  capture_output=True, text=True, timeout=60)
+                                  capture_output=True, text=True, timeout=300)
             found = re.search(r'"generations": (\d+)', done.stdout)
             if done.returncode != 0 or found is None:
                 return [f"the lineage cannot be read: {done.stderr.strip()}"]

@@ -3,6 +3,7 @@
 
 usage: enumerate.py PBT_MPI PBT_LINEAGE MPIEXEC SHIM [--points N] [--jobs N] [--log FILE]
                     [--launch first|second] [--only RANK:CALL:MODE] [--set KEY=VALUE ...]
+                    [--seconds S]
 
 Four members on two ranks train four generations with a checkpoint after each.  A run
 without faults says how many calls each rank makes (shim.c counts).  Then, for each call and
@@ -24,12 +25,17 @@ behind, and came to the same lineage, the same final checkpoint and the same bes
 the run without faults, bit for bit.
 
 --launch second puts the faults into a resume: the run before was killed in generation 3.
+
+A point with a launch that does not end within two minutes is tried once more, with ten: right
+then, it counts as slow (the machine was busy), else as what it is.  --seconds ends the
+enumeration early; points come in random order then, so that those done stand for all.
 """
 import argparse
 import collections
 import concurrent.futures
 import os
 import pathlib
+import random
 import re
 import shutil
 import sys
@@ -42,6 +48,7 @@ RANKS = 2
 WRITES = ("write", "pwrite", "writev")
 DEATHS = ("kill", "half", "page")
 FREES = ("unlink", "rmdir", "remove")
+PATIENCE = (120, 600)  # seconds for a launch, and when it is tried again
 Point = collections.namedtuple("Point", "rank call mode")
 
 parser = argparse.ArgumentParser()
@@ -52,6 +59,7 @@ parser.add_argument("shim")
 parser.add_argument("--points", type=int)
 parser.add_argument("--jobs", type=int, default=2)
 parser.add_argument("--log")
+parser.add_argument("--seconds", type=float)
 parser.add_argument("--half", action="store_true", help="also in the middle of a page")
 parser.add_argument("--launch", choices=("first", "second"), default="first")
 parser.add_argument("--only", action="append", default=[])
@@ -72,17 +80,18 @@ def command(extra=()):
             *(word for s in options.settings for word in ("--set", s)), *extra]
 
 
-def plain(folder):
-    return common.launch([options.mpiexec, "-n", str(RANKS), program, *command()], folder)
+def plain(folder, seconds=PATIENCE[1]):
+    return common.launch([options.mpiexec, "-n", str(RANKS), program, *command()], folder,
+                         seconds=seconds)
 
 
-def shimmed(folder, **order):
+def shimmed(folder, seconds=PATIENCE[1], **order):
     environment = {"CRASH_UNDER": f"{folder}/run", "CRASH_LOG": f"{folder}/calls",
                    **{f"CRASH_{key.upper()}": str(value) for key, value in order.items()}}
     for log in pathlib.Path(folder).glob("calls.*"):
         log.unlink()
     return common.launch([options.mpiexec, "-n", str(RANKS), "env", f"LD_PRELOAD={shim}",
-                          program, *command()], folder, environment)
+                          program, *command()], folder, environment, seconds)
 
 
 def calls(folder, rank):
@@ -120,20 +129,33 @@ def check_fault(ended, point, fired):
     return [f"exit code 0 but a line: {ended.lines}"] if ended.code == 0 and ended.lines else []
 
 
+Outcome = collections.namedtuple("Outcome", "found code fired slow")
+
+
 def try_point(point, expected):
-    """(words about what is wrong, exit code, did the fault happen)."""
+    if options.seconds and time.monotonic() - start > options.seconds:
+        return None
+    outcome = try_once(point, expected, PATIENCE[0])
+    if outcome.slow:
+        outcome = try_once(point, expected, PATIENCE[1])._replace(slow=True)
+    return outcome
+
+
+def try_once(point, expected, seconds):
+    """What is wrong, the exit code, did the fault happen, did a launch not end in time."""
     with tempfile.TemporaryDirectory(prefix="pbt-crash-", dir=common.scratch()) as name:
         folder = pathlib.Path(name)
         run = folder / "run"
         prepare(folder)
-        ended = shimmed(folder, rank=point.rank, at=point.call, mode=point.mode.rstrip("+"),
-                        on=int(point.mode.endswith("+")))
+        ended = shimmed(folder, seconds, rank=point.rank, at=point.call,
+                        mode=point.mode.rstrip("+"), on=int(point.mode.endswith("+")))
         fired = len(calls(folder, point.rank)) >= point.call
         found = check_fault(ended, point, fired)
         left = common.Left(run)
         found += left.lineage_faults(tool, expected)
-        found += left.faults(plain(folder), expected, MAY_LOSE)
-        return found, ended.code, fired
+        again = plain(folder, seconds)
+        found += left.faults(again, expected, MAY_LOSE)
+        return Outcome(found, ended.code, fired, common.HUNG in (ended.code, again.code))
 
 
 # ---------------------------------------------------------------- which points
@@ -233,7 +255,6 @@ def whole_run(folder):
 
 def main():
     global template
-    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pbt-crash-", dir=common.scratch()) as name:
         template = pathlib.Path(name, "template")
         expected, made = whole_run(pathlib.Path(name))
@@ -245,24 +266,30 @@ def main():
         say(f"{options.launch} launch{' with ' + ' '.join(options.settings) if settings else ''}"
             f": {' and '.join(str(len(m)) for m in made)} calls on ranks 0 and 1; "
             f"{len(points)} points")
-        counts, bad = collections.Counter(), 0
+        if options.seconds:
+            random.Random(1).shuffle(points)
+        counts, bad, slow = collections.Counter(), 0, 0
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for point, (found, code, fired) in zip(
+            for point, outcome in zip(
                     points, pool.map(lambda p: try_point(p, expected), points)):
-                kind = ("not reached" if not fired else "died" if point.mode in DEATHS
-                        else f"exit code {code}")
+                if outcome is None:
+                    continue
+                kind = ("not reached" if not outcome.fired else "died" if point.mode in DEATHS
+                        else f"exit code {outcome.code}")
                 counts[(point.mode, kind)] += 1
-                if found:
+                slow += outcome.slow and not outcome.found
+                if outcome.found:
                     bad += 1
                     call = made[point.rank][point.call - 1] \
                         if point.call <= len(made[point.rank]) else ("?", "?")
                     say(f"FAILED  rank {point.rank}, call {point.call} "
-                        f"({' '.join(call)}), {point.mode}: {'; '.join(found)}")
+                        f"({' '.join(call)}), {point.mode}: {'; '.join(outcome.found)}")
         for (mode, kind), n in sorted(counts.items()):
             say(f"  {mode:8} {n:5}  {kind}")
-        say(f"{len(points)} points, {bad} lost or wrong, "
+        say(f"{sum(counts.values())} of {len(points)} points, {bad} lost or wrong, {slow} slow, "
             f"{time.monotonic() - start:.0f} s")
     sys.exit(1 if bad else 0)
 
 
+start = time.monotonic()
 main()

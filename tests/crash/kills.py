@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Processes of a run are killed at a random moment; then the same command goes on.
 
-usage: kills.py PBT_MPI PBT_LINEAGE MPIEXEC [--kills N] [--seed S] [--log FILE]
+usage: kills.py PBT_MPI PBT_LINEAGE MPIEXEC [--kills N] [--seconds S] [--seed S]
+                [--log FILE]
 
 Eight members on 4 or 8 ranks.  What gets SIGKILL in turn: one rank, mpirun, or everything
 at once.  After it no process may stay for more than seconds, nothing in shared memory but
@@ -29,6 +30,7 @@ parser.add_argument("program")
 parser.add_argument("tool")
 parser.add_argument("mpiexec")
 parser.add_argument("--kills", type=int, default=100)
+parser.add_argument("--seconds", type=float, default=1e9, help="then no more are begun")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--log")
 options = parser.parse_args()
@@ -133,9 +135,14 @@ def main():
     expected, usual = uninterrupted()
     rng = random.Random(options.seed)
     counts, slowest = collections.defaultdict(lambda: [0, 0, 0]), 0.0
-    bad = generations = finished = 0
+    bad = generations = finished = done = 0
+    start = time.monotonic()
     for number in range(options.kills):
+        if time.monotonic() - start > options.seconds:
+            break
+        done += 1
         kind, found, left, seconds, files = one_kill(number, rng, expected, usual)
+        print(f"{number}: {kind}: {'; '.join(found) or 'fine'}", flush=True)
         counts[kind][0] += 1
         counts[kind][1] += not found
         counts[kind][2] += files
@@ -149,7 +156,7 @@ def main():
     for kind, (n, fine, files) in sorted(counts.items()):
         say(f"  {kind:20} {n:3} killed, {fine:3} resumed to the same end, "
             f"{files} files left in shared memory")
-    say(f"{options.kills} kills, {bad} lost or wrong; after {generations / options.kills:.1f} "
+    say(f"{done} kills, {bad} lost or wrong; after {generations / max(done, 1):.1f} "
         f"of {JOB['generations']} generations on average, {finished} in runs that were done; "
         f"all processes gone after {slowest:.1f} s at most")
     sys.exit(1 if bad else 0)

@@ -30,8 +30,11 @@ static const struct pbt_hparam hparam[HPARAMS] = {
     {"batch_size", PBT_CHOICE, 0, 2, 0, 2, 3, {32, 64, 0.5}, .line = 0},
 };
 
+static int64_t planned; // generations, or 0
+
 static inline struct pbt_lineage_info info(void) {
   return (struct pbt_lineage_info){.n_member = MEMBERS,
+                                   .n_generation = planned,
                                    .n_hparam = HPARAMS,
                                    .hparam = hparam,
                                    .job_text = "name = \"t\xc3\xa4st\"\n",

@@ -128,6 +128,22 @@ START_TEST(resume_drops_what_came_after_the_checkpoint) {
 }
 END_TEST
 
+/* 0, 50,000 and a billion generations: chunks of 1, 7 and as many rows as fit a page. */
+START_TEST(a_resume_may_plan_for_more_generations_or_fewer) {
+  static const int64_t plan[] = {0, 50000, 1000000000, 0};
+  fresh_folder();
+  ck_ok(pbt_lineage_close(created()));
+  for (int i = 0; i < 4; i++) {
+    planned = plan[i];
+    int64_t keep = i == 0 ? 0 : 20 * i - 5;
+    struct pbt_lineage *lineage = resumed(keep);
+    append_to(lineage, keep, 20 * i + 15);
+    ck_ok(pbt_lineage_close(lineage));
+    check_file(20 * i + 15, i + 2);
+  }
+}
+END_TEST
+
 START_TEST(resume_wants_the_rows_and_the_same_population) {
   fresh_folder();
   struct pbt_lineage *lineage = created();
@@ -284,6 +300,7 @@ PBT_TEST_MAIN("record_lineage", rows_come_back_bit_for_bit, the_reader_knows_the
               a_file_without_hyperparameters_and_one_member,
               an_old_file_is_not_overwritten, generations_come_in_order,
               resume_drops_what_came_after_the_checkpoint,
+              a_resume_may_plan_for_more_generations_or_fewer,
               resume_wants_the_rows_and_the_same_population, resume_falls_back_to_prev,
               faults_end_the_writing_and_keep_what_was_committed,
               a_full_disk_keeps_what_was_committed, foreign_files_are_one_line)

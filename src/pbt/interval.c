@@ -198,7 +198,7 @@ void pbt_interval_run(struct pbt_population *population) {
       report->steps =
           population->generation * population->interval + member->interval_steps;
     }
-    report->status = status;
+    report->status = (int32_t)status;
     report->stop = (int16_t)population->stop;
     report->train_seconds = member->seconds[PBT_PHASE_TRAIN];
     report->evaluate_seconds = member->seconds[PBT_PHASE_EVALUATE];

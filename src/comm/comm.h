@@ -80,6 +80,10 @@ struct pbt_cast_part {
 pbt_status pbt_comm_cast(struct pbt_comm *comm, const int rank[], int n, void *data,
                          size_t bytes, const struct pbt_cast_part *part);
 
+/* PBT_OK if MPI says that messages may lie in a GPU's memory, else PBT_ERR_UNAVAILABLE.
+ * Local. */
+pbt_status pbt_comm_device_memory(void);
+
 /* Memory that the ranks of a node share.  Where they cannot, each rank gets a private
  * copy and rank 0 warns.  `fill` is true on the ranks that must fill it; after filling,
  * all call pbt_comm_node_ready.  Freed by close.  Collective, agrees. */

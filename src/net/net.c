@@ -193,8 +193,9 @@ pbt_status pbt_net_state_copy(struct pbt_net *to, struct pbt_net *from) {
                                 from->arena.memory, from->state.travel_bytes);
 }
 
-void *pbt_net_state_address(struct pbt_net *net) {
-  return net->arena.memory;
+pbt_status pbt_net_state_address(struct pbt_net *net, void **address) {
+  *address = net->arena.memory;
+  return net->backend->ops->finish(net->backend);
 }
 
 void *pbt_net_state_map(struct pbt_net *net) {

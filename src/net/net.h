@@ -114,8 +114,8 @@ pbt_status pbt_net_state_write(struct pbt_net *net, size_t offset, size_t bytes,
 /* The travelling part of from's state into to's, within backend memory: both of one spec,
  * on backends that copy() accepts. */
 pbt_status pbt_net_state_copy(struct pbt_net *to, struct pbt_net *from);
-/* Where the image lies in backend memory.  Valid until close. */
-void *pbt_net_state_address(struct pbt_net *net);
+/* Where the image lies in backend memory, once no work on it is pending. */
+pbt_status pbt_net_state_address(struct pbt_net *net, void **address);
 /* The image itself where the backend's memory is host memory and in canonical order, else
  * NULL.  Valid until close. */
 void *pbt_net_state_map(struct pbt_net *net);

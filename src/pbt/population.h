@@ -64,6 +64,7 @@ struct pbt_population {
   int64_t columns;           // of known.value: search.n, at least 1
   struct pbt_member *member; // (end - begin)
   char *staging;             // one travelling state, where tasks have no map; else NULL
+  bool reaches_device;       // MPI takes states from where they lie, on a device
   int64_t interval;          // optimiser steps of one
   int64_t generations;       // budget
 

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- replicated memory ---- */
@@ -127,6 +128,22 @@ static pbt_status open_member(struct pbt_population *population,
   return PBT_OK;
 }
 
+/* Where states do not lie in host memory messages pass through it, unless MPI shall take
+ * them from the device: a choice that is made by hand and that MPI must confirm. */
+static pbt_status open_staging(struct pbt_population *population) {
+  const struct pbt_task_ops *ops = population->task_ops;
+  struct pbt_task *task = population->member[0].task;
+  if (ops->state_map != NULL && ops->state_map(task) != NULL) {
+    return PBT_OK;
+  }
+  const char *choice = getenv("PBT_CUDA_AWARE_MPI");
+  if (choice != NULL && strcmp(choice, "1") == 0 && ops->state_address != NULL) {
+    PBT_TRY(pbt_comm_device_memory());
+    population->reaches_device = true;
+  }
+  return pbt_mem_alloc(ops->state(task)->travel_bytes, (void **)&population->staging);
+}
+
 static pbt_status open_members(struct pbt_population *population) {
   for (int64_t i = population->begin; i < population->end; i++) {
     struct pbt_member *member = &population->member[i - population->begin];
@@ -143,12 +160,7 @@ static pbt_status open_members(struct pbt_population *population) {
     size_t bytes = population->task_ops->state(task)->bytes;
     PBT_TRY(pbt_mem_alloc_n((size_t)n, bytes, (void **)&population->trial_image));
   }
-  if (population->task_ops->state_map == NULL ||
-      population->task_ops->state_map(population->member[0].task) == NULL) {
-    return pbt_mem_alloc(population->task_ops->state(task)->travel_bytes,
-                         (void **)&population->staging);
-  }
-  return PBT_OK;
+  return open_staging(population);
 }
 
 /* Another instruction set or network build would break bitwise agreement later: find it

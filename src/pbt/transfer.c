@@ -103,9 +103,12 @@ static pbt_status place_part(void *context, size_t offset, size_t bytes) {
 static pbt_status cast(struct pbt_population *population, const struct pbt_member *holder,
                        int32_t donor, const int rank[], int n) {
   size_t bytes = travel_bytes(population);
-  char *map = map_of(holder);
-  if (map != NULL) {
-    return pbt_comm_cast(population->comm, rank, n, map, bytes, NULL);
+  void *place = map_of(holder);
+  if (population->reaches_device) {
+    PBT_TRY(holder->task->ops->state_address(holder->task, &place));
+  }
+  if (place != NULL) {
+    return pbt_comm_cast(population->comm, rank, n, place, bytes, NULL);
   }
   struct passage passage = {.population = population, .task = holder->task};
   const struct pbt_cast_part part = {

@@ -112,6 +112,9 @@ struct pbt_task_ops {
   /* The image itself where it lies in host memory, valid until close; NULL: only
    * state_read and state_write reach it. */
   void *(*state_map)(struct pbt_task *task);
+  /* Where the image lies, whatever the memory, with no work on it pending: for an MPI
+   * that reaches it.  NULL: nobody shall. */
+  pbt_status (*state_address)(struct pbt_task *task, void **address);
   /* Shared data: bytes wanted and one filling of them, before any open.  NULL: none. */
   pbt_status (*data_probe)(const struct pbt_job *job, size_t *bytes);
   pbt_status (*data_load)(const struct pbt_job *job, void *data, size_t bytes);

@@ -72,8 +72,10 @@ foreach(name layers_test cuda_test) # where precision matters
 endforeach()
 add_emulated(layers_test library float32 long)
 
+add_library(pbt_aware_mpi MODULE emulator/aware_mpi.c)
 add_test(NAME backend.cuda_run_test COMMAND ${Python3_EXECUTABLE}
-  ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE})
+  ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE}
+  $<TARGET_FILE:pbt_aware_mpi>)
 set_tests_properties(backend.cuda_run_test PROPERTIES LABELS backend PROCESSORS 2
   TIMEOUT 300 RESOURCE_LOCK cpu SKIP_RETURN_CODE 77 ENVIRONMENT
   "${PBT_MPI_ENVIRONMENT};PBT_CUDA_MODULE=$<TARGET_FILE:pbt_cuda_emulated>;PBT_CUDA_CONV=own")

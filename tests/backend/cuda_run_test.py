@@ -3,7 +3,10 @@
 one, whose members share the device at the same time, and the scores of the cpu backend to
 rounding.
 
-Usage: cuda_run_test.py PBT_MPI MPIEXEC
+AWARE_MPI: a library that makes MPI say that it reaches a GPU's memory, which is host memory
+on the emulator.
+
+Usage: cuda_run_test.py PBT_MPI MPIEXEC AWARE_MPI
 """
 import os
 import subprocess
@@ -34,17 +37,32 @@ def run(pbt_mpi, mpiexec, ranks, backend, folder, **environment):
                 [file[name][:] for name in ("fitness", "parent", "training_loss", "digest_after")])
 
 
+def refused(pbt_mpi, mpiexec, folder):
+    """An MPI that does not say it reaches a GPU's memory is not given any."""
+    command = [mpiexec, "-n", "2", pbt_mpi, "--set", "backend=cuda", "-o", folder]
+    for setting in SETTINGS:
+        command += ["--set", setting]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False,
+                          env={**os.environ, "PBT_CUDA_AWARE_MPI": "1"})
+    assert done.returncode == 69, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("pbt_mpi:")]
+    assert len(lines) == 1 and "says that it does not reach a GPU's memory" in lines[0], done.stderr
+
+
 def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a, b))
 
 
-def main(pbt_mpi, mpiexec):
+def main(pbt_mpi, mpiexec, aware_mpi):
     with tempfile.TemporaryDirectory() as folder:
         log = f"{folder}/log"
         said, three = run(pbt_mpi, mpiexec, 3, "cuda", f"{folder}/three")
         _, one = run(pbt_mpi, mpiexec, 1, "cuda", f"{folder}/one", EMULATOR_LOG=log)
         _, two = run(pbt_mpi, mpiexec, 2, "cuda", f"{folder}/two")
         _, cpu = run(pbt_mpi, mpiexec, 1, "cpu", f"{folder}/cpu")
+        aware = {"PBT_CUDA_AWARE_MPI": "1", "LD_PRELOAD": aware_mpi}
+        _, direct = run(pbt_mpi, mpiexec, 2, "cuda", f"{folder}/direct", **aware)
+        refused(pbt_mpi, mpiexec, f"{folder}/refused")
         with open(log) as file:
             assert file.read() == "3 streams\n", "members of one rank do not overlap"
     for rank in (0, 1, 2):
@@ -53,7 +71,7 @@ def main(pbt_mpi, mpiexec):
     fitness, parent = three[:2]
     assert fitness.shape == (4, 3) and np.isfinite(fitness).all(), fitness
     assert (parent != np.arange(3)).any(), "nobody copied"
-    assert same(three, one) and same(three, two)
+    assert same(three, one) and same(three, two) and same(three, direct)
     assert np.allclose(fitness, cpu[0], rtol=1e-4, atol=0), (fitness, cpu[0])
     print(f"largest difference from the cpu: {np.abs(fitness - cpu[0]).max():.2g}")
 

@@ -371,6 +371,10 @@ static void *state_map_classify(struct pbt_task *task) {
   return pbt_net_state_map(((struct classify *)task)->net);
 }
 
+static pbt_status state_address_classify(struct pbt_task *task, void **address) {
+  return pbt_net_state_address(((struct classify *)task)->net, address);
+}
+
 static struct pbt_data_source source_of(const struct pbt_job *job) {
   static const enum pbt_source_kind kind[] = {[PBT_DATA_DIGITS] = PBT_SOURCE_DIGITS,
                                               [PBT_DATA_IDX] = PBT_SOURCE_IDX,
@@ -496,6 +500,7 @@ const struct pbt_task_ops pbt_task_classify = {
     .state_write = state_write_classify,
     .state_copy = state_copy_classify,
     .state_map = state_map_classify,
+    .state_address = state_address_classify,
     .data_probe = data_probe_classify,
     .data_load = data_load_classify,
     .split_size = split_size_classify,

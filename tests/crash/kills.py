@@ -57,6 +57,15 @@ def session(leader):
     return found
 
 
+def await_moment(job, run, rng, usual):
+    """Waits for a random time of the run: of its start, or as long after a generation as one
+    takes.  Told by the run itself, for a busy machine is slow."""
+    generation = rng.randrange(-2, JOB["generations"])
+    while job.poll() is None and common.generations_logged(run) <= generation:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 4 if generation < 0 else 1) * usual)
+
+
 def one_kill(number, rng, expected, usual):
     """(what was killed, words about what is wrong, generations there were)."""
     ranks = (4, 8)[number % 2]
@@ -70,7 +79,7 @@ def one_kill(number, rng, expected, usual):
             command(ranks), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
             env={**os.environ, "OMPI_MCA_btl_vader_backing_directory": str(memory)})
-        time.sleep(rng.uniform(0.05, 1.1) * usual[ranks])
+        await_moment(job, folder / "run", rng, usual[ranks] / JOB["generations"])
         there, of_ranks = session(job.pid), []
         while not of_ranks and there:  # too early for a rank: a moment later
             there = session(job.pid)

@@ -22,6 +22,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* HDF5 makes and clears more than a megabyte for each file that it opens, and gives it
+ * back: with this it keeps it, which spares 400 page faults an input. */
+int H5set_free_list_limits(int, int, int, int, int, int);
+static inline void fuzz_keep_memory_of_hdf5(void) {
+  static int done;
+  if (done++ == 0) {
+    H5set_free_list_limits(-1, -1, -1, -1, -1, -1);
+  }
+}
+
 static char fuzz_folder[64];
 
 static void fuzz_remove_folder(void) {

@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) {
     return 0;
   }
+  fuzz_keep_memory_of_hdf5();
   struct pbt_text text = {0};
   pbt_text_add_bytes(&text, data + 1, size - 1);
   if (data[0] & 1) {

@@ -2,6 +2,7 @@
 #include "fuzz_data.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz_keep_memory_of_hdf5();
   fuzz_put("data.h5", data, size);
   const double test[] = {0, 0.25};
   for (int i = 0; i < 2; i++) {

@@ -16,6 +16,9 @@ set_tests_properties(backend.cuda_test.cuda PROPERTIES LABELS "backend;gpu" TIME
   "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<$<BOOL:${PBT_WITH_CUDA}>:$<TARGET_FILE:pbt_cuda>>")
 
 # What needs no device.
+add_test(NAME backend.gpu_batch_test COMMAND ${Python3_EXECUTABLE}
+  ${CMAKE_CURRENT_SOURCE_DIR}/gpu_batch_test.py ${CMAKE_SOURCE_DIR}/jobs/pbt-gpu.sbatch)
+set_tests_properties(backend.gpu_batch_test PROPERTIES LABELS backend TIMEOUT 120)
 set(cuda ${CMAKE_SOURCE_DIR}/src/backend/cuda)
 pbt_add_test_program(cuda_parts_test LIBS pbt_base)
 target_sources(cuda_parts_test PRIVATE ${cuda}/binding.c ${cuda}/graph.c ${cuda}/staging.c)

@@ -37,16 +37,15 @@ def run(pbt_mpi, mpiexec, ranks, backend, folder, **environment):
                 [file[name][:] for name in ("fitness", "parent", "training_loss", "digest_after")])
 
 
-def refused(pbt_mpi, mpiexec, folder):
-    """An MPI that does not say it reaches a GPU's memory is not given any."""
+def refused(pbt_mpi, mpiexec, folder, words, **environment):
     command = [mpiexec, "-n", "2", pbt_mpi, "--set", "backend=cuda", "-o", folder]
     for setting in SETTINGS:
         command += ["--set", setting]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False,
-                          env={**os.environ, "PBT_CUDA_AWARE_MPI": "1"})
+                          env={**os.environ, **environment})
     assert done.returncode == 69, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("pbt_mpi:")]
-    assert len(lines) == 1 and "says that it does not reach a GPU's memory" in lines[0], done.stderr
+    assert len(lines) == 1 and words in lines[0], done.stderr
 
 
 def same(a, b):
@@ -58,16 +57,19 @@ def main(pbt_mpi, mpiexec, aware_mpi):
         log = f"{folder}/log"
         said, three = run(pbt_mpi, mpiexec, 3, "cuda", f"{folder}/three")
         _, one = run(pbt_mpi, mpiexec, 1, "cuda", f"{folder}/one", EMULATOR_LOG=log)
-        _, two = run(pbt_mpi, mpiexec, 2, "cuda", f"{folder}/two")
+        apart, two = run(pbt_mpi, mpiexec, 2, "cuda", f"{folder}/two", EMULATOR_DEVICES="2")
         _, cpu = run(pbt_mpi, mpiexec, 1, "cpu", f"{folder}/cpu")
         aware = {"PBT_CUDA_AWARE_MPI": "1", "LD_PRELOAD": aware_mpi}
         _, direct = run(pbt_mpi, mpiexec, 2, "cuda", f"{folder}/direct", **aware)
-        refused(pbt_mpi, mpiexec, f"{folder}/refused")
+        refused(pbt_mpi, mpiexec, f"{folder}/refused", "does not reach a GPU's memory",
+                PBT_CUDA_AWARE_MPI="1")
+        refused(pbt_mpi, mpiexec, f"{folder}/none", "needs a GPU", EMULATOR_DEVICES="0")
         with open(log) as file:
             assert file.read() == "3 streams\n", "members of one rank do not overlap"
     for rank in (0, 1, 2):
         assert f"rank {rank} on " in said and "GPU-" in said, said
     assert "3 ranks share one GPU" in said, said
+    assert "device 0," in apart and "device 1," in apart and "share one GPU" not in apart, apart
     fitness, parent = three[:2]
     assert fitness.shape == (4, 3) and np.isfinite(fitness).all(), fitness
     assert (parent != np.arange(3)).any(), "nobody copied"

@@ -4,14 +4,14 @@
  *   gpu [--backend cuda|cpu] [--net lenet5|resnet20] [--batch N] [--members N]
  *       [--precision float32|tf32|bf16] [--seconds S] [--start EPOCH] [--copies]
  *
- * Members are threads of this process, each with a backend, a stream and a network of its
- * own over one data set on the device.  First it is checked that the losses of five steps
- * are those of the cpu backend; then each member trains for S seconds.  Several processes
- * (as ranks are) begin together with --start.  --copies measures instead how fast a
- * member's state travels between device and host.  Prints one line of JSON.
+ * Members each have a backend, a stream and a network of their own over one data set on
+ * the device, and are given their slices in turns by one thread, as a rank does it. First
+ * it is checked that the losses of five steps are those of the cpu backend; then all
+ * train for S seconds.  Several processes (as ranks are) begin together with --start.
+ * --copies measures instead how fast a member's state travels between device and host,
+ * and between members.  Prints one line of JSON.
  */
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +35,6 @@ struct member {
   struct pbt_dataset *dataset;
   struct pbt_net *net;
   struct pbt_batch batch;
-  int64_t steps;
-  double took;
-  char error[PBT_ERROR_BYTES];
 };
 
 static uint8_t *pixel, label[IMAGES];
@@ -147,44 +144,55 @@ static pbt_status validate(const struct options *o, double *difference) {
   return PBT_OK;
 }
 
-static void *train(void *context) {
-  struct member *m = context;
+/* As slices are cut where a job trains. */
+static int64_t slice_of(const struct member *m) {
+  if (m->o->seconds < 1) {
+    return 5;
+  }
+  double steps = 1e11 / pbt_net_step_flops(m->net, m->o->batch);
+  return steps < 1 ? 1 : steps < PBT_BACKEND_QUEUE ? (int64_t)steps : PBT_BACKEND_QUEUE;
+}
+
+/* Each in its turn hands over a slice and begins the next. */
+static pbt_status train(struct member member[], double *rate) {
+  const struct options *o = member->o;
   struct pbt_tally tally;
-  pbt_status status = pbt_net_train(m->net, &m->batch, 3, &tally); // warms up
-  while (m->o->start > 0 && (double)time(NULL) < m->o->start) {
+  for (int i = 0; i < o->members; i++) { // warm
+    PBT_TRY(pbt_net_train(member[i].net, &member[i].batch, 3, &tally));
+  }
+  while (o->start > 0 && (double)time(NULL) < o->start) {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
-  int64_t slice = m->o->seconds < 1 ? 5 : 200;
-  double begin = pbt_seconds();
-  for (m->took = 0; status == PBT_OK && m->took < m->o->seconds;) {
-    status = pbt_net_train(m->net, &m->batch, slice, &tally);
-    m->steps += slice;
-    m->took = pbt_seconds() - begin;
+  int64_t slice = slice_of(member), steps = 0;
+  double begin = pbt_seconds(), took = 0;
+  for (bool first = true, more = true; first || more; first = false) {
+    bool goes_on = took < o->seconds;
+    for (int i = 0; i < o->members; i++) {
+      if (!first) {
+        PBT_TRY(pbt_net_collect(member[i].net, &tally));
+        steps += slice;
+      }
+      if (goes_on) {
+        PBT_TRY(pbt_net_train_begin(member[i].net, &member[i].batch, slice));
+      }
+    }
+    more = goes_on;
+    took = pbt_seconds() - begin;
   }
-  snprintf(m->error, sizeof m->error, "%s", status == PBT_OK ? "" : pbt_error());
-  return NULL;
+  *rate = (double)steps / took;
+  return PBT_OK;
 }
 
 static pbt_status run_members(const struct options *o, double difference) {
   static struct member member[MAX_MEMBERS];
-  pthread_t thread[MAX_MEMBERS];
   pbt_status status = PBT_OK;
+  double rate = 0;
   for (int i = 0; i < o->members && status == PBT_OK; i++) {
     member[i].o = o;
     status = open_member(&member[i], o->backend, (uint32_t)i);
   }
-  for (int i = 0; i < o->members && status == PBT_OK; i++) {
-    pthread_create(&thread[i], NULL, train, &member[i]);
-  }
-  double rate = 0;
-  for (int i = 0; i < o->members && status == PBT_OK; i++) {
-    pthread_join(thread[i], NULL);
-    rate += (double)member[i].steps / member[i].took;
-  }
-  for (int i = 0; i < o->members && status == PBT_OK; i++) {
-    if (member[i].error[0] != '\0') {
-      status = pbt_fail(PBT_ERR_UNAVAILABLE, "member %d: %s", i, member[i].error);
-    }
+  if (status == PBT_OK) {
+    status = train(member, &rate);
   }
   if (status == PBT_OK) {
     printf("{\"what\": \"steps\", \"backend\": \"%s\", \"net\": \"%s\", \"batch\": %d, "
@@ -200,31 +208,50 @@ static pbt_status run_members(const struct options *o, double difference) {
 }
 
 /* One member's state, as transfer and checkpoint move it. */
+static pbt_status time_copies(struct pbt_backend *b, struct pbt_backend *other,
+                              char *host, void *const device[2], size_t bytes,
+                              double best[3]) {
+  enum { ROUNDS = 10 };
+  for (int i = 0; i < ROUNDS; i++) {
+    double begin = pbt_seconds();
+    PBT_TRY(b->ops->write(b, device[0], host, bytes));
+    PBT_TRY(b->ops->finish(b));
+    double written = pbt_seconds();
+    PBT_TRY(b->ops->read(b, host, device[0], bytes));
+    double read = pbt_seconds();
+    PBT_TRY(other->ops->copy(other, device[1], b, device[0], bytes));
+    PBT_TRY(other->ops->finish(other));
+    best[0] = fmin(best[0], written - begin);
+    best[1] = fmin(best[1], read - written);
+    best[2] = fmin(best[2], pbt_seconds() - read);
+  }
+  return PBT_OK;
+}
+
 static pbt_status run_copies(const struct options *o) {
-  enum { BYTES = 64 << 20, ROUNDS = 10 };
-  struct pbt_backend *b = NULL;
+  enum { BYTES = 64 << 20 };
+  struct pbt_backend *b[2] = {NULL, NULL};
+  void *device[2] = {NULL, NULL};
   const struct pbt_backend_options options = {.threads = 1};
-  PBT_TRY(pbt_backend_find(o->backend)->open(&options, &b));
-  void *device = NULL;
   char *host = malloc(BYTES);
   memset(host, 1, BYTES);
-  pbt_status status = b->ops->allocate(b, BYTES, &device);
-  double best[2] = {1e30, 1e30};
-  for (int i = 0; i < ROUNDS && status == PBT_OK; i++) {
-    double begin = pbt_seconds();
-    PBT_TRY_TO(done, status, b->ops->write(b, device, host, BYTES));
-    PBT_TRY_TO(done, status, b->ops->finish(b));
-    double middle = pbt_seconds();
-    PBT_TRY_TO(done, status, b->ops->read(b, host, device, BYTES));
-    best[0] = fmin(best[0], middle - begin);
-    best[1] = fmin(best[1], pbt_seconds() - middle);
+  double best[3] = {1e30, 1e30, 1e30};
+  pbt_status status = PBT_OK;
+  for (int i = 0; i < 2; i++) {
+    PBT_TRY_TO(done, status, pbt_backend_find(o->backend)->open(&options, &b[i]));
+    PBT_TRY_TO(done, status, b[i]->ops->allocate(b[i], BYTES, &device[i]));
   }
+  PBT_TRY_TO(done, status, time_copies(b[0], b[1], host, device, BYTES, best));
   printf("{\"what\": \"copies\", \"bytes\": %d, \"to_device_per_second\": %.4g, "
-         "\"to_host_per_second\": %.4g}\n",
-         BYTES, BYTES / best[0], BYTES / best[1]);
+         "\"to_host_per_second\": %.4g, \"between_members_per_second\": %.4g}\n",
+         BYTES, BYTES / best[0], BYTES / best[1], BYTES / best[2]);
 done:
-  b->ops->release(b, device);
-  b->ops->close(b);
+  for (int i = 0; i < 2; i++) {
+    if (b[i] != NULL) {
+      b[i]->ops->release(b[i], device[i]);
+      b[i]->ops->close(b[i]);
+    }
+  }
   free(host);
   return status;
 }

@@ -50,17 +50,26 @@ nproc
 say "tests"
 ran=0 failed=0
 wants tests || ran=none
-for name in layers_test training_test update_test augment_test cuda_test; do
-  program=$build/tests/backend/$name
-  if ! { [ -x "$program" ] && wants tests; }; then continue; fi
-  log=$out/$name.log
-  (cd "$out" && "$program") >"$log" 2>&1
+run_test() { # NAME PRECISION [PATH]
+  local name=$1 what="$1 $2 ${3:-}" program=$build/tests/backend/$1 log=$out/$1.$2.${3:-}.log
+  if ! { [ -x "$program" ] && wants tests; }; then return; fi
+  (cd "$out" && export PBT_TEST_PRECISION=$2 &&
+    if [ -n "${3:-}" ]; then export PBT_CUDA_CONV=$3 PBT_CUDA_DENSE=$3; fi &&
+    "$program") >"$log" 2>&1
   case $? in
-    0) ran=$((ran + 1)) && echo "$name: passed" ;;
-    77) echo "$name: skipped: $(tail -1 "$log")" ;;
-    *) failed=$((failed + 1)) && echo "$name: FAILED" && tail -5 "$log" ;;
+    0) ran=$((ran + 1)) && echo "$what: passed" ;;
+    77) echo "$what: skipped: $(tail -1 "$log")" ;;
+    *) failed=$((failed + 1)) && echo "$what: FAILED" && tail -5 "$log" ;;
   esac
+}
+for name in layers_test training_test update_test augment_test cuda_test; do
+  run_test "$name" float32
 done
+if [ "$dry" = 0 ]; then # the libraries for every shape that they take
+  for name in layers_test cuda_test; do
+    for precision in float32 tf32 bf16; do run_test "$name" "$precision" library; done
+  done
+fi
 if [ "$dry" = 0 ] && wants tests && command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
     log=$out/$tool.log
@@ -153,7 +162,7 @@ fi
 
 if wants copies; then
   say "copies of a member's state"
-  measure '"route": "pinned, two chunks"' --copies
+  measure '"route": "pinned, two chunks; on the device"' --copies
 fi
 
 say "PyTorch"
@@ -180,7 +189,8 @@ for row in rows:
         print(f"{' '.join(name.split()):60s} {row['steps_per_second']:12.1f} steps/s")
     else:
         print(f"{' '.join(name.split()):60s} to device {row['to_device_per_second'] / 1e9:.1f}, "
-              f"to host {row['to_host_per_second'] / 1e9:.1f} GB/s")
+              f"to host {row['to_host_per_second'] / 1e9:.1f}, "
+              f"between members {row['between_members_per_second'] / 1e9:.1f} GB/s")
 best = {}
 for row in rows:
     if row["what"] in ("steps", "pytorch") and row.get("members", 1) == 1:

@@ -1,7 +1,7 @@
 /*
  * A million explores of each method that moves values by a plan of its own: PB2 (fewer by
- * default: unit.pb2_million asks for all), cosine, step, replay.  perturb, resample,
- * normal and the trials of differential evolution are in pbt_methods_test.c.
+ * default: unit.pb2_million_1 to _4 ask for all), cosine, step, replay.  perturb,
+ * resample, normal and the trials of differential evolution are in pbt_methods_test.c.
  */
 #include <math.h>
 #include <stdio.h>
@@ -59,10 +59,9 @@ static void score(struct population_world *world, struct pbt_rng *rng) {
   }
 }
 
-/* How many: PBT_EXPLORES, else as many as a few seconds allow. */
-static int64_t wanted(void) {
-  const char *text = getenv("PBT_EXPLORES");
-  return text != NULL ? atoll(text) : 40000;
+static int64_t from_environment(const char *name, int64_t otherwise) {
+  const char *text = getenv(name);
+  return text != NULL ? atoll(text) : otherwise;
 }
 
 /* A population of 4 to 20 members that remembers each one's last interval up to four,
@@ -88,10 +87,11 @@ static bool in_a_corner(const struct pbt_job *job, const double value[]) {
 }
 
 START_TEST(pb2_stays_legal_and_moves) {
-  struct pbt_rng rng = pbt_rng_open(6, 0, PBT_RNG_TEST, 0);
-  int64_t explored = 0, same = 0;
+  int64_t wanted = from_environment("PBT_EXPLORES", 40000), explored = 0, same = 0;
+  uint32_t part = (uint32_t)from_environment("PBT_EXPLORES_PART", 0);
+  struct pbt_rng rng = pbt_rng_open(6, part, PBT_RNG_TEST, 0);
   pbt_log_set_rank(1, 2, "quiet"); // info comes from rank 0 only
-  while (explored < wanted()) {
+  while (explored < wanted) {
     struct pbt_job job = any_pb2(&rng);
     struct population_world world;
     world_reports_only(&job, &world);
@@ -145,6 +145,32 @@ START_TEST(pb2_perturbs_until_it_knows_enough) {
 }
 END_TEST
 
+/* Where all gains are equal only the unknown attracts: the first that moves goes to the
+ * end of the range that is farther from what is known, and the second to the other end,
+ * since the first counts as seen. */
+START_TEST(pb2_goes_where_nobody_was) {
+  struct pbt_job job = job_of(PBT_EXPLORE_PB2);
+  job.search.n = 1;
+  job.search.hparam[0] = job.search.hparam[1]; // 0 to 0.99
+  struct population_world world;
+  pbt_log_set_rank(1, 2, "quiet");
+  for (int s = 0; s < 50; s++) {
+    job.seed = (uint64_t)s;
+    world_reports_only(&job, &world);
+    for (int g = 0; g < 2; g++) {
+      for (int i = 0; i < MEMBERS; i++) {
+        world.plan[i].value[0] = 0.45 + 0.005 * i; // to 0.545
+        world.report[i].fitness = g;
+      }
+      world_ok(world_decide(&world, g));
+    }
+    ck_assert_double_eq(world.plan[0].value[0], 0);
+    ck_assert_double_eq(world.plan[1].value[0], 0.99);
+    world_close(&world);
+  }
+}
+END_TEST
+
 /* Gains beyond every number cannot be learned from: members perturb as long as they are
  * remembered, and learn again afterwards. */
 START_TEST(pb2_perturbs_where_it_cannot_factor) {
@@ -178,11 +204,11 @@ END_TEST
 /* A million lr of each schedule: within the bounds, never rising, at the first lr's
  * shape, and nothing else moves. */
 static void follow(enum pbt_explore_kind kind) {
-  enum { GENERATIONS = 50 };
+  enum { GENERATIONS = 40 }; // a half and three quarters of it are ready steps
   struct pbt_job job = job_of(kind);
   job.budget.generations = GENERATIONS;
   struct population_world world;
-  for (int s = 0; s < 1000; s++) {
+  for (int s = 0; s < 1250; s++) {
     job.seed = (uint64_t)s;
     world_reports_only(&job, &world);
     struct pbt_step_plan first[MEMBERS], before[MEMBERS];
@@ -275,6 +301,6 @@ START_TEST(replay_follows_the_list_whatever_the_scores) {
 END_TEST
 
 PBT_TEST_MAIN("explores", pb2_stays_legal_and_moves, pb2_perturbs_until_it_knows_enough,
-              pb2_perturbs_where_it_cannot_factor, a_schedule_comes_with_the_values,
-              cosine_falls_as_it_should, steps_fall_as_they_should,
-              replay_follows_the_list_whatever_the_scores)
+              pb2_goes_where_nobody_was, pb2_perturbs_where_it_cannot_factor,
+              a_schedule_comes_with_the_values, cosine_falls_as_it_should,
+              steps_fall_as_they_should, replay_follows_the_list_whatever_the_scores)

@@ -301,6 +301,12 @@ START_TEST(the_t_test_copies_what_is_surely_better_and_takes_its_history) {
   ck_assert_mem_eq(score, score + 10, 9 * sizeof *score);
   rounds(&world, 9, 10, apart); // now both have nearly the same history
   ck_assert_int_eq(world.plan[0].donor, 0);
+  const double alone[] = {(double)NAN, 0.6};
+  rounds(&world, 10, 11, alone); // who diverged has no history but its donor's
+  ck_assert_int_eq(world.plan[0].donor, 1);
+  const int64_t *count = pbt_memory_at(&world.memory, "ttest/count");
+  ck_assert_int_eq(count[0], 11);
+  ck_assert_mem_eq(score, score + 10, 10 * sizeof *score);
   world_close(&world);
   const double near[] = {0.5, 0.5};
   int copies = 0;

@@ -12,7 +12,8 @@
 
 #include <stdbool.h>
 
-/* As early as can be, before MPI starts: a USR1 sent to a starting rank must not kill it. */
+/* As early as can be, before MPI starts: a USR1 sent to a starting rank must not kill it.
+ */
 void pbt_stop_catch_signals(void);
 
 /* Counted from process start; 0: no limit. */

@@ -302,6 +302,43 @@ START_TEST(a_copy_on_the_device_is_in_order) {
 }
 END_TEST
 
+/* Products and plans are kept for some batch sizes; all others are as good. */
+START_TEST(any_number_of_batch_sizes) {
+  struct member m = member_open("cuda", 6);
+  double loss[BATCH];
+  train(&m, 2);
+  for (int round = 0; round < 2; round++) {
+    for (int rest = 1; rest < BATCH; rest++) {
+      struct pbt_tally tally;
+      ck_ok(pbt_net_evaluate(m.net, m.dataset, 0, BATCH + rest, &tally));
+      ck_assert_int_eq(tally.count, BATCH + rest);
+      ck_assert(round == 0 || tally.loss == loss[rest]);
+      ck_assert(rest == 1 || tally.loss > loss[rest - 1]);
+      loss[rest] = tally.loss;
+    }
+  }
+  train(&m, 2);
+  member_close(&m);
+  ck_assert_int_eq(pbt_mem_balance(), 0);
+}
+END_TEST
+
+/* Engines are tried on memory of their own and all but one given back. */
+START_TEST(timed_engines_compute_the_same) {
+  struct member plain = member_open("cuda", 7);
+  setenv("PBT_CUDA_TIME_ENGINES", "1", 1);
+  setenv("PBT_CUDA_ANY_ENGINE", "1", 1);
+  struct member timed = member_open("cuda", 7);
+  ck_assert_ptr_nonnull(
+      strstr(timed.backend->ops->describe(timed.backend), "any engine"));
+  double a = train(&plain, 4), b = train(&timed, 4);
+  ck_assert_double_eq_tol(a, b, 1e-2 * a);
+  member_close(&plain);
+  member_close(&timed);
+  ck_assert_int_eq(pbt_mem_balance(), 0);
+}
+END_TEST
+
 START_TEST(members_share_one_data_set) {
   struct member m[3];
   for (int i = 0; i < 3; i++) {
@@ -340,6 +377,7 @@ int main(void) {
       a_resumed_member_goes_on_bitwise,    scoring_leaves_the_state_alone,
       nothing_waits_within_a_slice,        a_slice_is_queued_whole_and_more_is_not,
       members_overlap_and_stay_themselves, a_copy_on_the_device_is_in_order,
-      members_share_one_data_set};
+      members_share_one_data_set,          any_number_of_batch_sizes,
+      timed_engines_compute_the_same};
   return pbt_run_suite("cuda", list, sizeof list / sizeof *list, CK_FORK);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"        // the error line
 #include "comm/comm.h"       // MPI's start and end
 #include "pbt/best.h"        // --evaluate
+#include "pbt/data_trial.h"  // HDF5 data
 #include "pbt/launcher.h"    // the end of the allocation
 #include "pbt/method.h"      // --list
 #include "pbt/run.h"         // the run
@@ -261,8 +262,11 @@ static void watch_allocation(double margin) {
   }
 }
 
-static int run_all_ranks(int argc, char **argv, const struct command *command) {
+static int run_all_ranks(int argc, char **argv, struct command *command) {
   struct pbt_comm *comm = NULL;
+  if (pbt_launcher_is_first()) {
+    command->run.refused = pbt_data_trial(&command->run);
+  }
   watch_allocation(command->run.check ? 0.0 : command->margin);
   pbt_status status = pbt_comm_open(&argc, &argv, &comm);
   if (status != PBT_OK) {

@@ -107,6 +107,7 @@ static pbt_status share_replay(struct launch *launch) {
 }
 
 static pbt_status share_job(struct launch *launch) {
+  PBT_TRY(agree(launch, launch->options->refused));
   PBT_TRY(share_replay(launch));
   pbt_status status = PBT_NEW(1, &launch->job);
   const char *path = launch->options->job_path;

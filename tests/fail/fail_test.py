@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every failure ends the job with one line, the right code, within seconds.
 
-usage: fail_test.py jobs|data|faults|kills PBT_MPI MPIEXEC SOURCE_ROOT [NAME...]
+usage: fail_test.py jobs|data|faults|kills PBT_MPI MPIEXEC SOURCE_ROOT HDF5_DIES [NAME...]
 
 jobs    each file of tests/fail/bad_jobs; its first line is "# expect: CODE words", the
         words being part of the one line that the job prints
@@ -26,8 +26,8 @@ import time
 RANKS = 4
 SECONDS = 60
 
-kind, program, mpiexec, source = sys.argv[1:5]
-only = sys.argv[5:]
+kind, program, mpiexec, source, hdf5_dies = sys.argv[1:6]
+only = sys.argv[6:]
 program, source = os.path.abspath(program), pathlib.Path(source).resolve()
 faults_found = []
 
@@ -218,6 +218,20 @@ def bad_data():
             breaks(folder / "set")
             ended = Ended(arguments, folder)
             report(name, ended.faults(code, words), ended)
+    hdf5_that_dies()
+
+
+def hdf5_that_dies():
+    """A file that HDF5 crashes on costs one line, for a process of its own reads it first."""
+    with scratch() as folder:
+        (folder / "set.h5").write_bytes(b"not looked at")
+        (folder / "job.toml").write_text(IDX_JOB.replace('"idx"\nfolder = "set"',
+                                                         '"hdf5"\nfile = "set.h5"'))
+        ended = Ended(["job.toml", "--output", "run"], folder,
+                      LD_PRELOAD=os.path.abspath(hdf5_dies))
+        found = ended.faults(65, "ended by signal 11")
+        found += ["there is a run folder"] if (folder / "run").exists() else []
+        report("HDF5 dies of the data set", found, ended)
 
 
 # ---------------------------------------------------------------- faults on demand

@@ -1,7 +1,9 @@
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/child.h"
 #include "base/detmath.h"
 #include "base/memory.h"
 #include "base/rng.h"
@@ -126,9 +128,29 @@ START_TEST(memory_is_counted_and_zeroed) {
 }
 END_TEST
 
+static void do_nothing(void *with) {
+  (void)with;
+}
+static void crash(void *with) {
+  raise(*(const int *)with);
+}
+static void spin(void *with) {
+  for (volatile int *number = with;; ++*number) {
+  }
+}
+
+START_TEST(a_child_that_dies_or_hangs_is_told_of_in_one_line) {
+  int number = SIGSEGV;
+  ck_ok(pbt_child_try(do_nothing, NULL, 1));
+  ck_fails(pbt_child_try(crash, &number, 1), PBT_ERR_DATA, "ended by signal 11");
+  ck_fails(pbt_child_try(spin, &number, 1), PBT_ERR_DATA, "more than 1 s of processor");
+}
+END_TEST
+
 PBT_TEST_MAIN("base", philox_gives_the_published_words,
               a_permutation_visits_everything_once, permutations_are_spread_evenly,
               streams_differ_by_every_part_of_their_name,
               normals_have_mean_0_and_variance_1, exp_and_log_stay_within_an_ulp_of_libm,
               the_nearest_word_is_found_and_a_far_one_is_not,
-              the_first_error_wins_and_takes_context, memory_is_counted_and_zeroed)
+              the_first_error_wins_and_takes_context, memory_is_counted_and_zeroed,
+              a_child_that_dies_or_hangs_is_told_of_in_one_line)

@@ -1,0 +1,17 @@
+/*
+ * data_trial.h - reads an HDF5 data set once in a process of its own, to see that HDF5's
+ * parser gets through it.
+ */
+#ifndef PBT_PBT_DATA_TRIAL_H
+#define PBT_PBT_DATA_TRIAL_H
+
+#include "base/status.h"
+#include "pbt/run.h"
+
+/* PBT_ERR_DATA if the reader crashed, or took a minute and a second for each megabyte of
+ * the file.  Whatever else is wrong with job or data, the launch itself will say.  For
+ * other kinds of data: nothing.  Local; to be called by one rank before MPI starts: it
+ * starts a process. */
+pbt_status pbt_data_trial(const struct pbt_run_options *options);
+
+#endif

@@ -82,3 +82,8 @@ add_test(NAME backend.cuda_run_test COMMAND ${Python3_EXECUTABLE}
 set_tests_properties(backend.cuda_run_test PROPERTIES LABELS backend PROCESSORS 2
   TIMEOUT 300 RESOURCE_LOCK cpu SKIP_RETURN_CODE 77 ENVIRONMENT
   "${PBT_MPI_ENVIRONMENT};PBT_CUDA_MODULE=$<TARGET_FILE:pbt_cuda_emulated>;PBT_CUDA_CONV=own")
+add_test(NAME backend.cuda_stop_test COMMAND ${Python3_EXECUTABLE}
+  ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py stopped $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE})
+set_tests_properties(backend.cuda_stop_test PROPERTIES LABELS "backend;long" TIMEOUT 600
+  RESOURCE_LOCK cpu SKIP_RETURN_CODE 77 ENVIRONMENT
+  "${PBT_MPI_ENVIRONMENT};PBT_CUDA_MODULE=$<TARGET_FILE:pbt_cuda_emulated>;PBT_CUDA_CONV=own")

@@ -7,11 +7,13 @@ AWARE_MPI: a library that makes MPI say that it reaches a GPU's memory, which is
 on the emulator.
 
 Usage: cuda_run_test.py PBT_MPI MPIEXEC AWARE_MPI
+       cuda_run_test.py stopped PBT_MPI MPIEXEC
 """
 import os
 import subprocess
 import sys
 import tempfile
+import time
 
 try:
     import h5py
@@ -25,24 +27,27 @@ SETTINGS = ["network.kind=mlp", "network.hidden=[12]", "population.size=3", "tas
             "ready.steps=5", "budget.generations=4"]
 
 
-def run(pbt_mpi, mpiexec, ranks, backend, folder, **environment):
-    command = [mpiexec, "-n", str(ranks), pbt_mpi, "--set", f"backend={backend}", "-o", folder]
+def launch(pbt_mpi, mpiexec, ranks, folder, *more, **environment):
+    command = [mpiexec, "-n", str(ranks), pbt_mpi, "-o", folder]
     for setting in SETTINGS:
         command += ["--set", setting]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False,
-                          env={**os.environ, **environment})
-    assert done.returncode == 0, done.stdout + done.stderr
+    return subprocess.run(command + list(more), capture_output=True, text=True, timeout=400,
+                          check=False, env={**os.environ, **environment})
+
+
+def lineage(folder):
     with h5py.File(os.path.join(folder, "lineage.h5")) as file:
-        return (done.stdout + done.stderr,
-                [file[name][:] for name in ("fitness", "parent", "training_loss", "digest_after")])
+        return [file[name][:] for name in ("fitness", "parent", "training_loss", "digest_after")]
+
+
+def run(pbt_mpi, mpiexec, ranks, backend, folder, **environment):
+    done = launch(pbt_mpi, mpiexec, ranks, folder, "--set", f"backend={backend}", **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr, lineage(folder)
 
 
 def refused(pbt_mpi, mpiexec, folder, words, **environment):
-    command = [mpiexec, "-n", "2", pbt_mpi, "--set", "backend=cuda", "-o", folder]
-    for setting in SETTINGS:
-        command += ["--set", setting]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False,
-                          env={**os.environ, **environment})
+    done = launch(pbt_mpi, mpiexec, 2, folder, "--set", "backend=cuda", **environment)
     assert done.returncode == 69, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("pbt_mpi:")]
     assert len(lines) == 1 and words in lines[0], done.stderr
@@ -78,5 +83,27 @@ def main(pbt_mpi, mpiexec, aware_mpi):
     print(f"largest difference from the cpu: {np.abs(fitness - cpu[0]).max():.2g}")
 
 
+def stopped(pbt_mpi, mpiexec):
+    """Three members of one rank, told to stop while all have slices under way."""
+    more = ("--set", "backend=cuda", "--set", "ready.steps=300", "--set", "budget.generations=2")
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        done = launch(pbt_mpi, mpiexec, 1, f"{folder}/whole", *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        whole, limit = lineage(f"{folder}/whole"), time.monotonic() - began
+        while done.returncode == 0:
+            limit /= 2
+            cut = f"{folder}/{limit}"
+            done = launch(pbt_mpi, mpiexec, 1, cut, *more, "--max-time", f"{limit:.3f}s")
+        assert done.returncode == 75, done.stdout + done.stderr
+        print(*(line for line in done.stderr.splitlines() if line.startswith("pbt_mpi:")))
+        done = launch(pbt_mpi, mpiexec, 1, cut, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert same(whole, lineage(cut))
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "stopped":
+        stopped(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])

@@ -73,7 +73,9 @@ endforeach()
 foreach(name layers_test cuda_test) # where precision matters
   add_emulated(${name} library bf16 emulated)
 endforeach()
-add_emulated(layers_test library float32 long)
+foreach(name layers_test training_test) # gradients by differences too
+  add_emulated(${name} library float32 long)
+endforeach()
 
 add_library(pbt_aware_mpi MODULE emulator/aware_mpi.c)
 add_test(NAME backend.cuda_run_test COMMAND ${Python3_EXECUTABLE}

@@ -372,6 +372,9 @@ static double stack_loss(struct stack *s, const float *weight) {
 
 /* Along the gradient itself, and along random directions. */
 START_TEST(gradients_match_finite_differences) {
+  if (support_precision() != PBT_FLOAT32) {
+    return; // a loss of rounded operands has steps
+  }
   struct stack s = stack_open();
   float w[STACK_W], moved[STACK_W], g[STACK_W], direction[STACK_W];
   support_fill(w, STACK_W, 77, false);

@@ -6,7 +6,7 @@
  * the old bytes.  Memory is filled with rubbish when it is allocated.
  *
  * EMULATOR_DEVICES sets the number of devices.  With EMULATOR_LOG a line is added to that
- * file at the end: on how many streams there was work while the host waited.
+ * file at the end: on how many streams there were kernels while the host waited.
  */
 #include "emulator.h"
 
@@ -27,6 +27,7 @@ using works = std::vector<work>;
 struct stream {
   std::deque<work> queue;
   size_t given = 0, done = 0;
+  size_t launched = 0; // up to the last kernel or graph
 };
 using stream_ref = std::shared_ptr<stream>;
 
@@ -57,6 +58,15 @@ cudaError_t queue(cudaStream_t s, work w) {
   return cudaSuccess;
 }
 
+cudaError_t queue_launch(cudaStream_t s, work w) {
+  cudaError_t error = queue(s, w);
+  if (error == cudaSuccess && capturing == nullptr) {
+    stream &to = **(stream_ref *)s;
+    to.launched = to.given;
+  }
+  return error;
+}
+
 void run_to(stream &s, size_t place) {
   while (s.done < place) {
     work w = s.queue.front();
@@ -70,7 +80,7 @@ void run_to(stream &s, size_t place) {
 void await(stream &s, size_t place) {
   size_t busy = 0;
   for (stream_ref *other : streams) {
-    busy += (*other)->done < (*other)->given;
+    busy += (*other)->done < (*other)->launched;
   }
   most_busy = busy > most_busy && s.done < place ? busy : most_busy;
   run_to(s, place);
@@ -104,7 +114,7 @@ cudaError_t emulator_launch(dim3 grid, int block, size_t shared, cudaStream_t st
   if (shared > 48 * 1024) {
     return cudaErrorInvalidValue;
   }
-  return queue(stream, [=] { emulator_run(grid, block, shared, thread); });
+  return queue_launch(stream, [=] { emulator_run(grid, block, shared, thread); });
 }
 
 extern "C" {
@@ -250,7 +260,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s) {
   std::shared_ptr<works> all = *(std::shared_ptr<works> *)exec;
-  return queue(s, [=] {
+  return queue_launch(s, [=] {
     for (const work &w : *all) {
       w();
     }

@@ -139,10 +139,23 @@ static pbt_status look_at_filters(hid_t create, const char *where) {
   return PBT_OK;
 }
 
+/* Numbers that lie in the object's header: HDF5 believes the shape, and reads on behind
+ * them if there are fewer. */
+static bool too_few_bytes(hid_t set, const struct pbt_array *array) {
+  double bytes = (double)array->item_bytes;
+  for (int i = 0; i < array->ndim; i++) {
+    bytes *= (double)array->dim[i];
+  }
+  return (double)H5Dget_storage_size(set) < bytes;
+}
+
 /* Where its bytes lie, and how many rows share a chunk. */
-static pbt_status look_at_storage(hid_t create, const char *where,
+static pbt_status look_at_storage(hid_t set, hid_t create, const char *where,
                                   struct pbt_array *array) {
   H5D_layout_t layout = create < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(create);
+  if (layout == H5D_COMPACT && too_few_bytes(set, array)) {
+    return pbt_fail(PBT_ERR_DATA, "%s holds fewer numbers than its shape says", where);
+  }
   if (layout == H5D_VIRTUAL || H5Pget_external_count(create) > 0) {
     return pbt_fail(PBT_ERR_DATA,
                     "%s keeps its numbers in other files; copy them into "
@@ -190,7 +203,7 @@ pbt_status pbt_array_file_look(const struct pbt_array_file *file, const char *na
   pbt_status status;
   PBT_TRY_TO(done, status, look_at_type(set, where, array));
   PBT_TRY_TO(done, status, look_at_shape(set, where, array));
-  status = look_at_storage(create, where, array);
+  status = look_at_storage(set, create, where, array);
 done:
   pbt_h5_close(&create);
   pbt_h5_close(&set);

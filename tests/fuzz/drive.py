@@ -35,7 +35,7 @@ done, number, ours, theirs = 0, 0, {}, {}
 def place(report):
     """The innermost frame that is not the sanitizer's or the C library's."""
     for name, where in re.findall(r"^\s*#\d+ 0x[0-9a-f]+ in (\S+) (.*)$", report, re.M):
-        if not re.search(r"sanitizer|libc\.so|/libc|libFuzzer|compiler-rt|libz\.so|asan|"
+        if not re.search(r"sanitizer|__interceptor_|libc\.so|/libc|libFuzzer|compiler-rt|libz\.so|asan|"
                          r"fuzzer::", name + where):
             return name, where
     return "?", ""

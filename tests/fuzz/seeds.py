@@ -96,6 +96,13 @@ def hdf5():
                 f["y"] = y.astype("u1")
 
 
+def finds():
+    """What crashed once."""
+    for file in root.glob("tests/fuzz/finds/*/*"):
+        put(file.parent.name, file.name, file.read_bytes())
+
+
+finds()
 jobs()
 idx()
 cifar10()

@@ -13,6 +13,7 @@ LAUNCHER-preempt a job of more weight takes its nodes, and gives them back
 LAUNCHER is srun or mpirun, RANKS 16 or 32.  Each must come to the end of a run that nobody
 disturbed, bit for bit.
 """
+import functools
 import os
 import pathlib
 import re
@@ -130,8 +131,14 @@ def signal_to(job, launcher):
           job.number)
 
 
-def plain_run(folder, steps, generations=GENERATIONS):
-    os.makedirs(folder)
+@functools.cache
+def plain_result(steps, generations=GENERATIONS):
+    """What a run that nobody disturbs comes to; the same for all scenarios."""
+    with tempfile.TemporaryDirectory(prefix="pbt-plain-") as folder:
+        return plain_run(folder, steps, generations)
+
+
+def plain_run(folder, steps, generations):
     common.write_job(folder, members=MEMBERS, steps=steps, generations=generations)
     ended = common.launch([mpiexec, "-n", "2", program, "job.toml", "--output", "run"], folder,
                           seconds=SECONDS)
@@ -160,7 +167,7 @@ def same(path, expected, launches=None):
 
 
 def short(folder):
-    expected = plain_run(folder + "/plain", 5, 4)
+    expected = plain_result(5, 4)
     path = fresh(folder, "short", 5, 4)
     Job(path, "srun", 8).done()
     same(path, expected, 1)
@@ -168,7 +175,7 @@ def short(folder):
 
 def requeue(folder, launcher, ranks):
     steps = 100
-    expected = plain_run(folder + "/plain", steps)
+    expected = plain_result(steps)
     path = fresh(folder, "run", steps)
     job = Job(path, launcher, int(ranks))
     for restart, generation in ((1, 4), (2, 9)):
@@ -181,7 +188,7 @@ def requeue(folder, launcher, ranks):
 
 def limit(folder, launcher):
     steps = 1500  # two minutes on two idle cores
-    expected = plain_run(folder + "/plain", steps)
+    expected = plain_result(steps)
     path = fresh(folder, "run", steps)
     job = Job(path, launcher, 16, "-t", "1",
               "--signal=B:USR1@30" if launcher == "mpirun" else "--signal=USR1@30")
@@ -192,7 +199,7 @@ def limit(folder, launcher):
 
 def cancel(folder, launcher):
     steps = 100
-    expected = plain_run(folder + "/plain", steps)
+    expected = plain_result(steps)
     path = fresh(folder, "run", steps)
     job = Job(path, launcher, 16)
     job.generation(5)
@@ -207,7 +214,7 @@ def cancel(folder, launcher):
 
 def preempt(folder, launcher):
     steps = 100
-    expected = plain_run(folder + "/plain", steps)
+    expected = plain_result(steps)
     path = fresh(folder, "run", steps)
     job = Job(path, launcher, 16, "-p", "low")
     job.generation(4)

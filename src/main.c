@@ -246,11 +246,10 @@ static int leave(pbt_status status) {
   return status;
 }
 
-/* Asked for before MPI starts, because a process is started for it. */
 static void watch_allocation(double margin) {
   double left = 0.0;
   char why[256];
-  if (margin <= 0.0 || !pbt_launcher_is_first()) {
+  if (margin <= 0.0) {
     return;
   }
   if (pbt_launcher_seconds_left(&left, why, sizeof why)) {
@@ -264,14 +263,18 @@ static void watch_allocation(double margin) {
 
 static int run_all_ranks(int argc, char **argv, struct command *command) {
   struct pbt_comm *comm = NULL;
-  if (pbt_launcher_is_first()) {
-    command->run.refused = pbt_data_trial(&command->run);
+  bool first = pbt_launcher_is_first();
+  double margin = command->run.check || !first ? 0.0 : command->margin;
+  if (margin > 0.0) { // processes are started before MPI, and heard of after it has
+    pbt_launcher_ask();
   }
-  watch_allocation(command->run.check ? 0.0 : command->margin);
+  pbt_status tried = first ? pbt_data_trial_start(&command->run) : PBT_OK;
   pbt_status status = pbt_comm_open(&argc, &argv, &comm);
   if (status != PBT_OK) {
     pbt_comm_die(status);
   }
+  watch_allocation(margin);
+  command->run.refused = tried == PBT_OK ? pbt_data_trial_end() : tried;
   bool shared = false;
   status = pbt_run(comm, &command->run, &shared);
   if (!shared) {

@@ -39,13 +39,16 @@ static pbt_status describe(int how, double seconds) {
                   strsignal(WTERMSIG(how)));
 }
 
-pbt_status pbt_child_try(void (*work)(void *), void *with, double seconds) {
+pbt_status pbt_child_start(void (*work)(void *), void *with, double seconds,
+                           struct pbt_child *child) {
+  *child = (struct pbt_child){.seconds = seconds};
   fflush(NULL);
-  pid_t child = fork();
-  if (child < 0) {
+  child->pid = fork();
+  if (child->pid < 0) {
+    child->pid = 0;
     return pbt_fail_errno(PBT_ERR_UNAVAILABLE, "cannot start a process");
   }
-  if (child == 0) {
+  if (child->pid == 0) {
     be_mortal();
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, seconds + 1);
@@ -53,11 +56,19 @@ pbt_status pbt_child_try(void (*work)(void *), void *with, double seconds) {
     work(with);
     _exit(EXIT_SUCCESS);
   }
+  return PBT_OK;
+}
+
+pbt_status pbt_child_end(struct pbt_child *child) {
   int how = 0;
-  while (waitpid(child, &how, 0) < 0) {
+  if (child->pid == 0) {
+    return PBT_OK;
+  }
+  while (waitpid(child->pid, &how, 0) < 0) {
     if (errno != EINTR) {
       return pbt_fail_errno(PBT_ERR_INTERNAL, "cannot wait for a process");
     }
   }
-  return describe(how, seconds);
+  child->pid = 0;
+  return describe(how, child->seconds);
 }

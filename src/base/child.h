@@ -9,10 +9,17 @@
 
 #include "base/status.h"
 
+struct pbt_child {
+  int pid; // 0: none
+  double seconds;
+};
+
 /* Runs work(with) in a forked child, with so many seconds of processor time and no more
- * memory than the machine has, and waits for it.  PBT_OK if it came to its end, whatever
- * that was: it is tried for its death only.  PBT_ERR_DATA with what ended it otherwise.
- * Before MPI and threads start. */
-pbt_status pbt_child_try(void (*work)(void *), void *with, double seconds);
+ * memory than the machine has.  Before MPI and threads start. */
+pbt_status pbt_child_start(void (*work)(void *), void *with, double seconds,
+                           struct pbt_child *child);
+/* Waits for it.  PBT_OK if it came to its end, whatever that was: it is tried for its
+ * death only.  PBT_ERR_DATA with what ended it otherwise. */
+pbt_status pbt_child_end(struct pbt_child *child);
 
 #endif

@@ -11,7 +11,11 @@
 #include "job/job.h"
 #include "task/task.h" // who reads data
 
+#include <stdio.h>
 #include <sys/stat.h>
+
+static struct pbt_child child;
+static char file[PBT_PATH_BYTES];
 
 static void load(void *with) {
   const struct pbt_job *job = with;
@@ -23,22 +27,27 @@ static void load(void *with) {
   }
 }
 
-static pbt_status try_data(struct pbt_job *job) {
+static pbt_status start(struct pbt_job *job) {
   struct stat info;
   if (job->data.kind != PBT_DATA_HDF5 || stat(job->data.file, &info) != 0 ||
       pbt_task_find(job->task.kind)->data_probe == NULL) {
     return PBT_OK;
   }
-  pbt_status status = pbt_child_try(load, job, 60.0 + 1e-6 * (double)info.st_size);
+  snprintf(file, sizeof file, "%s", job->data.file);
+  return pbt_child_start(load, job, 60.0 + 1e-6 * (double)info.st_size, &child);
+}
+
+pbt_status pbt_data_trial_end(void) {
+  pbt_status status = pbt_child_end(&child);
   return status != PBT_ERR_DATA
              ? status
              : pbt_context(status,
-                           "data.file %s was read with HDF5 by a process of its own, "
-                           "for it may be damaged or made with bad intent",
-                           job->data.file);
+                           "data.file %s was read with HDF5 by a process of its own, for "
+                           "it may be damaged or made with bad intent",
+                           file);
 }
 
-pbt_status pbt_data_trial(const struct pbt_run_options *options) {
+pbt_status pbt_data_trial_start(const struct pbt_run_options *options) {
   if (options->job_path == NULL) {
     return PBT_OK;
   }
@@ -56,7 +65,7 @@ pbt_status pbt_data_trial(const struct pbt_run_options *options) {
     status = pbt_job_parse(&source, job);
   }
   if (status == PBT_OK) {
-    status = try_data(job);
+    status = start(job);
   } else { // the launch finds it again
     pbt_error_clear();
     status = PBT_OK;

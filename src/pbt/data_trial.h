@@ -8,10 +8,12 @@
 #include "base/status.h"
 #include "pbt/run.h"
 
+/* Starts it, if the job's data are of that kind.  Local; by one rank before MPI starts,
+ * for it starts a process, which is not awaited here (see pbt_launcher_ask). */
+pbt_status pbt_data_trial_start(const struct pbt_run_options *options);
+
 /* PBT_ERR_DATA if the reader crashed, or took a minute and a second for each megabyte of
- * the file.  Whatever else is wrong with job or data, the launch itself will say.  For
- * other kinds of data: nothing.  Local; to be called by one rank before MPI starts: it
- * starts a process. */
-pbt_status pbt_data_trial(const struct pbt_run_options *options);
+ * the file.  Whatever else is wrong with job or data, the launch itself will say. */
+pbt_status pbt_data_trial_end(void);
 
 #endif

@@ -5,6 +5,8 @@
  */
 #include "pbt/launcher.h"
 
+#include "base/clock.h" // since when an answer is true
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,21 +56,35 @@ static bool is_number(const char *text) {
   return n > 0 && n < 20 && strspn(text, "0123456789") == n;
 }
 
-static bool ask_squeue(const char *job, double *seconds, char *why, size_t why_bytes) {
-  char command[96], line[64] = "";
-  snprintf(command, sizeof command, "timeout 10 squeue -h -j %s -o %%L 2>/dev/null", job);
-  FILE *pipe = popen(command, "re");
-  if (pipe != NULL) {
-    if (fgets(line, sizeof line, pipe) == NULL) {
+static FILE *squeue; // its answer, on the way
+static double asked; // when
+
+void pbt_launcher_ask(void) {
+  char command[96];
+  const char *job = getenv("SLURM_JOB_ID"), *end = getenv("SLURM_JOB_END_TIME");
+  if (job != NULL && is_number(job) && !(end != NULL && is_number(end))) {
+    snprintf(command, sizeof command, "timeout 10 squeue -h -j %s -o %%L 2>/dev/null",
+             job);
+    squeue = popen(command, "re");
+    asked = pbt_seconds();
+  }
+}
+
+static bool hear_squeue(const char *job, double *seconds, char *why, size_t why_bytes) {
+  char line[64] = "";
+  if (squeue != NULL) {
+    if (fgets(line, sizeof line, squeue) == NULL) {
       line[0] = '\0';
     }
-    pclose(pipe);
+    pclose(squeue);
+    squeue = NULL;
   }
   line[strcspn(line, "\n")] = '\0';
   if (strcmp(line, "UNLIMITED") == 0) {
     return false;
   }
   if (parse_left(line, seconds)) {
+    *seconds -= pbt_seconds() - asked;
     return true;
   }
   snprintf(why, why_bytes,
@@ -88,7 +104,7 @@ bool pbt_launcher_seconds_left(double *seconds, char *why, size_t why_bytes) {
     *seconds = strtod(end, NULL) - (double)time(NULL);
     return true;
   }
-  return ask_squeue(job, seconds, why, why_bytes);
+  return hear_squeue(job, seconds, why, why_bytes);
 }
 
 /* ---- the command ---- */

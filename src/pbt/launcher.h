@@ -13,10 +13,14 @@
  */
 bool pbt_launcher_is_first(void);
 
-/* Seconds until the SLURM allocation ends, by SLURM_JOB_END_TIME or, where this SLURM
- * does not set it, by asking `squeue` once (ten seconds at most).  False outside SLURM or
- * without a limit; then `why` is "" or says in words what could not be learned.  To be
- * called by one rank before MPI starts: it starts a process. */
+/* Asks `squeue` when the SLURM allocation ends, where SLURM_JOB_END_TIME does not say it.
+ * By one rank, before MPI starts, for it starts a process; its answer is not awaited
+ * here: Open MPI 4.1 can crash where one rank comes to MPI_Init late. */
+void pbt_launcher_ask(void);
+
+/* Seconds until the allocation ends, by SLURM_JOB_END_TIME or by squeue's answer (ten
+ * seconds at most).  False outside SLURM or without a limit; then `why` is "" or says in
+ * words what could not be learned. */
 bool pbt_launcher_seconds_left(double *seconds, char *why, size_t why_bytes);
 
 /* "mpirun -np 4 pbt_mpi job.toml": the command line as a shell would take it, with the

@@ -21,7 +21,7 @@ struct pbt_run_options {
   bool replay_final;  // only the schedule's last values, held constant
   const char *git_id;
   const char *command; // that this launch was started by
-  pbt_status refused;  // PBT_OK, or what one rank found before MPI started, see pbt_error
+  pbt_status refused;  // PBT_OK, or what one rank found of the data, see pbt_error
 };
 
 /* Reads and shares the job, opens or resumes the run folder, trains, prints the result.

@@ -15,7 +15,7 @@ bool pbt_launcher_is_first(void);
 
 /* Asks `squeue` when the SLURM allocation ends, where SLURM_JOB_END_TIME does not say it.
  * By one rank, before MPI starts, for it starts a process; its answer is not awaited
- * here: Open MPI 4.1 can crash where one rank comes to MPI_Init late. */
+ * here, so that the other ranks need not wait in MPI_Init. */
 void pbt_launcher_ask(void);
 
 /* Seconds until the allocation ends, by SLURM_JOB_END_TIME or by squeue's answer (ten

@@ -243,7 +243,7 @@ static int leave(pbt_status status) {
   if (status != PBT_OK) {
     pbt_print_error(pbt_error());
   }
-  return status;
+  return (int)status;
 }
 
 static void watch_allocation(double margin) {
@@ -284,7 +284,7 @@ static int run_all_ranks(int argc, char **argv, struct command *command) {
     pbt_print_error(pbt_error());
   }
   pbt_comm_close(comm);
-  return status;
+  return (int)status;
 }
 
 static pbt_status print_list(void) {
@@ -328,7 +328,7 @@ int main(int argc, char **argv) {
   }
   /* Bad words on the command line are seen by every rank alike: only the first speaks. */
   if (!pbt_launcher_is_first()) {
-    return status;
+    return (int)status;
   }
   return leave(status == PBT_OK ? answer(&command) : status);
 }

@@ -135,7 +135,7 @@ static void crash(void *with) {
   raise(*(const int *)with);
 }
 static void spin(void *with) {
-  for (volatile int *number = with;; ++*number) {
+  for (volatile unsigned *number = with;; ++*number) {
   }
 }
 

@@ -16,7 +16,7 @@ set_tests_properties(backend.cuda_test.cuda PROPERTIES LABELS "backend;gpu" TIME
   "PBT_TEST_BACKEND=cuda;PBT_CUDA_MODULE=$<$<BOOL:${PBT_WITH_CUDA}>:$<TARGET_FILE:pbt_cuda>>")
 
 # What needs no device.
-add_test(NAME backend.gpu_batch_test COMMAND ${Python3_EXECUTABLE}
+add_test(NAME backend.gpu_batch_test COMMAND /usr/bin/python3
   ${CMAKE_CURRENT_SOURCE_DIR}/gpu_batch_test.py ${CMAKE_SOURCE_DIR}/jobs/pbt-gpu.sbatch)
 set_tests_properties(backend.gpu_batch_test PROPERTIES LABELS backend TIMEOUT 120)
 set(cuda ${CMAKE_SOURCE_DIR}/src/backend/cuda)
@@ -78,13 +78,13 @@ foreach(name layers_test training_test) # gradients by differences too
 endforeach()
 
 add_library(pbt_aware_mpi MODULE emulator/aware_mpi.c)
-add_test(NAME backend.cuda_run_test COMMAND ${Python3_EXECUTABLE}
+add_test(NAME backend.cuda_run_test COMMAND /usr/bin/python3
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE}
   $<TARGET_FILE:pbt_aware_mpi>)
 set_tests_properties(backend.cuda_run_test PROPERTIES LABELS backend PROCESSORS 2
   TIMEOUT 300 RESOURCE_LOCK cpu SKIP_RETURN_CODE 77 ENVIRONMENT
   "${PBT_MPI_ENVIRONMENT};PBT_CUDA_MODULE=$<TARGET_FILE:pbt_cuda_emulated>;PBT_CUDA_CONV=own")
-add_test(NAME backend.cuda_stop_test COMMAND ${Python3_EXECUTABLE}
+add_test(NAME backend.cuda_stop_test COMMAND /usr/bin/python3
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda_run_test.py stopped $<TARGET_FILE:pbt_mpi> ${MPIEXEC_EXECUTABLE})
 set_tests_properties(backend.cuda_stop_test PROPERTIES LABELS "backend;long" TIMEOUT 600
   RESOURCE_LOCK cpu SKIP_RETURN_CODE 77 ENVIRONMENT
